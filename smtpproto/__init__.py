@@ -24,6 +24,7 @@ are
   MTA keep, in databases;
 * ``smtpproto.policy``, ``smtpproto.adapters.cryptography_keys`` and ``.publicsuffixlist``: DKIM,
   SPF, DMARC and the policies for TLS; keys for signatures; a list of public suffixes;
+* ``smtpproto.diagnosis``: what a failure or a reply means, who must act, and what to try;
 * ``smtpproto.discovery``: the servers to which the owner of an address can submit mail;
 * ``smtpproto.doctor``: what is wrong with the mail of a domain, and how to mend it;
 * ``smtpproto.adapters.https``, ``smtpproto.adapters.sqlite_policies`` and
@@ -45,6 +46,7 @@ from .late_names import late_names
 
 if TYPE_CHECKING:
     from .client import *
+    from .diagnosis import Diagnosis
     from .errors import *
     from .grammar.address import ForwardPath, Mailbox, ReversePath
     from .grammar.command import Command
@@ -80,6 +82,7 @@ else:
             ".client": (
                 "Client ClientConfig ClientOptions ConnectOptions PoolConfig PoolOptions TLSMode"
             ),
+            ".diagnosis": "Diagnosis",
             ".errors": (
                 "BadCredentials ConnectFailed ConnectionLost EncryptionRequired GrammarError "
                 "LocalProtocolError LoginRefused NotOffered OutcomeUnknown Refusal "
@@ -125,16 +128,15 @@ __all__ = [
     "AddressLiteral", "Anonymous", "Authenticator", "BadCredentials", "BearerToken", "Body",
     "ByMode", "Client", "ClientCertificate", "ClientConfig", "ClientOptions", "ClientProtocol",
     "Command", "ConnectFailed", "ConnectOptions", "ConnectionLost", "Credential", "DeliverBy",
-    "Domain", "EncryptionRequired", "EnhancedCode", "Envelope", "Extensions", "External",
-    "ForwardPath", "GeneralLiteral", "GrammarError", "Handler", "HashedPasswords", "HelloHost",
-    "Host", "Identity", "Leniencies", "Limits", "LocalProtocolError", "Login", "LoginRefused",
-    "MailParameters", "Mailbox", "MalformedHost", "NoSupport", "NotOffered", "Notify",
-    "OriginalRecipient", "Outcome", "OutcomeUnknown", "Phase", "PlainPasswords", "Plan",
-    "PoolConfig", "PoolOptions", "ProxyHeader", "ProxyTLS", "RcptParameters",
-    "RecipientReplies", "Refusal", "RemoteProtocolError", "Reply", "Ret", "ReversePath",
-    "SMTPError", "ScramKeys", "Secret", "SendRefused", "ServerConfig", "ServerOptions",
-    "ServerProtocol", "Session", "Sink", "Source", "StoredKeys", "TLSFailed", "TLSInfo",
-    "TLSMode", "TLSVerify", "TimedOut", "Timeouts", "TokenClaim", "TokenRefused", "Tolerance",
-    "Trace", "TransportError", "ValidSince", "Verb", "Verdict", "Verdicts", "__version__",
-    "hash_password", "lint", "plan",
+    "Diagnosis", "Domain", "EncryptionRequired", "EnhancedCode", "Envelope", "Extensions",
+    "External", "ForwardPath", "GeneralLiteral", "GrammarError", "Handler", "HashedPasswords",
+    "HelloHost", "Host", "Identity", "Leniencies", "Limits", "LocalProtocolError", "Login",
+    "LoginRefused", "MailParameters", "Mailbox", "MalformedHost", "NoSupport", "NotOffered",
+    "Notify", "OriginalRecipient", "Outcome", "OutcomeUnknown", "Phase", "PlainPasswords", "Plan",
+    "PoolConfig", "PoolOptions", "ProxyHeader", "ProxyTLS", "RcptParameters", "RecipientReplies",
+    "Refusal", "RemoteProtocolError", "Reply", "Ret", "ReversePath", "SMTPError", "ScramKeys",
+    "Secret", "SendRefused", "ServerConfig", "ServerOptions", "ServerProtocol", "Session", "Sink",
+    "Source", "StoredKeys", "TLSFailed", "TLSInfo", "TLSMode", "TLSVerify", "TimedOut", "Timeouts",
+    "TokenClaim", "TokenRefused", "Tolerance", "Trace", "TransportError", "ValidSince", "Verb",
+    "Verdict", "Verdicts", "__version__", "hash_password", "lint", "plan",
 ]  # fmt: skip

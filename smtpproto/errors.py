@@ -62,6 +62,7 @@ class error_context:  # noqa: N801 - used like contextlib.suppress
 class LocalProtocolError(SMTPError):
     """The program asked for something that is not allowed now. Nothing was sent."""
 
+    fault = "misuse"
     default_check = "the calls that this program makes, and their order"
 
 
@@ -71,6 +72,7 @@ class NotOffered(LocalProtocolError):
     Nothing was sent, or, for content of unknown size, the server discards what was sent.
     """
 
+    fault = "not-offered"
     default_check = "the extensions that the server offers; some offer more after TLS or a login"
     status: EnhancedCode
     """What a delivery report says of it (RFC 3463), for example 5.6.7 without SMTPUTF8."""
@@ -91,6 +93,7 @@ class NotOffered(LocalProtocolError):
 class RemoteProtocolError(SMTPError):
     """The peer broke the protocol. Close the connection: its further replies mean nothing."""
 
+    fault = "protocol-error"
     default_check = "that this is the host and port you meant, and the peer's log"
 
 
@@ -121,30 +124,35 @@ class EncryptionRequired(LoginRefused):
 class NoRoute(SMTPError):
     """There is no host for a recipient's domain. ``reply`` is 5yz if there will be none later."""
 
+    fault = "no-mail-host"
     default_check = "the MX and address records of the domain"
 
 
 class QueueFailed(SMTPError):
     """The queue's store is broken or cannot write. Nothing of what was asked for is certain."""
 
+    fault = "queue-failed"
     default_check = "the disk and the permissions of the queue, and what the error says"
 
 
 class QueueFull(QueueFailed):
     """There is no room in the queue's store. Nothing was written."""
 
+    fault = "queue-full"
     default_check = "the free space of the disk, and the limits of the queue"
 
 
 class ContentLost(QueueFailed):
     """The content of a message in the queue is missing or damaged. Others are not affected."""
 
+    fault = "content-lost"
     default_check = "the disk; put back a copy of the file and release the message, or drop it"
 
 
 class StatesFailed(SMTPError):
     """The store that keeps buckets and triplets for guards is broken or cannot write."""
 
+    fault = "states-failed"
     default_check = "the disk and the permissions of the guards' store, and what the error says"
 
 
@@ -160,18 +168,21 @@ class TransportError(SMTPError):
 class ConnectFailed(TransportError, ConnectionError):
     """The connection could not be opened."""
 
+    fault = "connect-failed"
     default_check = "the host and port, and that the server is running"
 
 
 class ConnectionLost(TransportError, ConnectionError):
     """The connection ended in the middle of a conversation."""
 
+    fault = "connection-lost"
     default_check = "the peer's log, and the network in between"
 
 
 class TLSFailed(TransportError, ConnectionError):
     """TLS could not be agreed, or the peer's certificate was not verified."""
 
+    fault = "tls-failed"
     default_check = "the peer's log"
     connection_ended: bool = False
     """Whether all that failed is that the peer closed the connection, or the network broke it."""
@@ -183,4 +194,5 @@ class TLSFailed(TransportError, ConnectionError):
 class TimedOut(TransportError, TimeoutError):
     """The peer did not answer within the time that the phase allows."""
 
+    fault = "timed-out"
     default_check = "whether the peer is slow or down; set timeouts to wait longer"

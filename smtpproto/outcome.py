@@ -272,6 +272,7 @@ class OutcomeUnknown(SMTPError):
     connection. To send the message again may deliver it twice.
     """
 
+    fault = "outcome-unknown"
     default_check = "whether the message arrived, before you send it again: they may get it twice"
     outcome: Outcome
 

@@ -43,6 +43,7 @@ PUBLIC = (
     "smtpproto.client",
     "smtpproto.commands",
     "smtpproto.delivery",
+    "smtpproto.diagnosis",
     "smtpproto.discovery",
     "smtpproto.dns",
     "smtpproto.dns_cache",

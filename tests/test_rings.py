@@ -24,7 +24,8 @@ BELOW: dict[str, list[str]] = {
     "limits": ["option_types"],
     "ports": [],
     "dns": [],
-    "grammar": ["late_names", "limits", "option_types"],
+    "diagnosis": ["late_names"],
+    "grammar": ["diagnosis", "late_names", "limits", "option_types"],
     "dns_cache": ["dns", "option_types", "ports"],
     "outcome": ["option_types", "grammar"],
     "errors": ["grammar", "outcome"],
@@ -46,7 +47,17 @@ BELOW: dict[str, list[str]] = {
         "events",
         "client_events",
     ],
-    "mta": ["dns", "errors", "late_names", "limits", "option_types", "ports", "grammar", "mail"],
+    "mta": [
+        "diagnosis",
+        "dns",
+        "errors",
+        "late_names",
+        "limits",
+        "option_types",
+        "ports",
+        "grammar",
+        "mail",
+    ],
     "policy": ["dns", "errors", "late_names", "limits", "option_types", "ports", "grammar", "mail"],
 }
 CORE = set(BELOW)

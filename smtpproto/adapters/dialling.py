@@ -22,6 +22,17 @@ _CHECKS = {
     errno.ENOENT: "the path, and whether the server runs",
     errno.EACCES: "the permissions of the socket's file, or a firewall of this machine",
 }
+_FAULTS = {
+    errno.ECONNREFUSED: "connection-refused",
+    errno.ENETUNREACH: "no-route",
+    errno.ENETDOWN: "no-route",
+    errno.EHOSTUNREACH: "no-route",
+    errno.ETIMEDOUT: "connect-timeout",
+    errno.EADDRNOTAVAIL: "source-address",
+    errno.EADDRINUSE: "source-address",
+    errno.ENOENT: "unix-socket",
+    errno.EACCES: "unix-socket",
+}
 _CHECK_ALL = "host and port, whether the server runs, the network and firewalls on the way"
 _CHECK_ON_TIMEOUT = "host and port, the network and firewalls on the way"
 _RETRY_DELAY = 0.02  # seconds
@@ -52,14 +63,20 @@ def _mapped(error: Exception, host: str, port: int) -> TransportError:
     hint = _PORT_25 if port == 25 else ""
     if isinstance(error, TimeoutError):
         text = printable(f"cannot connect to {where} in time")
-        return TimedOut(text, phase="connect", check=_CHECK_ON_TIMEOUT + hint)
+        late = TimedOut(text, phase="connect", check=_CHECK_ON_TIMEOUT + hint)
+        late.fault = _timeout_fault(port)
+        return late
     if isinstance(error, socket.gaierror):
         text = printable(f"cannot resolve {host}: {error}")
         check = "the name, and the DNS settings of this machine"
-        return ConnectFailed(text, phase="connect", check=check)
+        unknown = ConnectFailed(text, phase="connect", check=check)
+        unknown.fault = "name-not-found"
+        return unknown
     reasons = ", ".join(str(one) for one in _errors_of_addresses(error))
     text = printable(f"cannot connect to {where}: {reasons}")
-    return ConnectFailed(text, phase="connect", check=_what_to_check(reasons, hint))
+    failed = ConnectFailed(text, phase="connect", check=_what_to_check(reasons, hint))
+    failed.fault = _fault_of(reasons, port)
+    return failed
 
 
 async def connect_unix(runtime: Runtime, path: str, timeout: float | None = None) -> socket.socket:
@@ -114,7 +131,23 @@ def _errors_of_addresses(error: BaseException) -> Iterator[BaseException]:
 def _what_to_check(reasons: str, hint: str) -> str:
     """Return what to check after a failure. The error codes are read from the text, because asyncio
     raises one error whose text alone has the codes of all addresses."""
-    codes = {int(code) for code in re.findall(r"\[Errno (\d+)\]", reasons)}
+    codes = _codes_in(reasons)
     checks = {_CHECKS.get(code, _CHECK_ALL) for code in codes} or {_CHECK_ALL}
     refused = codes == {errno.ECONNREFUSED}
     return (checks.pop() if len(checks) == 1 else _CHECK_ALL) + ("" if refused else hint)
+
+
+def _fault_of(reasons: str, port: int) -> str:
+    """Return the name of the fault; if addresses failed for different reasons, that of the first
+    one in the table."""
+    found = [name for code, name in _FAULTS.items() if code in _codes_in(reasons)]
+    fault = found[0] if found else ConnectFailed.fault
+    return _timeout_fault(port) if fault == "connect-timeout" else fault
+
+
+def _timeout_fault(port: int) -> str:
+    return "port-25-timeout" if port == 25 else "connect-timeout"
+
+
+def _codes_in(reasons: str) -> set[int]:
+    return {int(code) for code in re.findall(r"\[Errno (\d+)\]", reasons)}

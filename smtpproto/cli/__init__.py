@@ -33,6 +33,10 @@ _COMMANDS = {
         "doctor_command",
         "find out what is wrong with the mail of a domain, and how to mend it",
     ),
+    "explain": (
+        "explain_command",
+        "say in plain words what a reply of a mail server means, and what to try",
+    ),
     "record": ("record", "record the sessions of a client and a server, as a proxy between them"),
     "check": ("check_command", "find out what large receivers will say about a message"),
 }

@@ -10,7 +10,7 @@ from ..adapters.blocking import Runtime
 from ..adapters.blocking import run as run_blocking
 from ..adapters.https import HTTPSFetch
 from ..dns import Resolver
-from ..doctor import Diagnosis, DoctorOptions, Severity, examine_domain
+from ..doctor import DoctorOptions, Examination, Severity, examine_domain
 from ..policy import Certificates, Keys
 from ..tls import TLSVerify
 from .options import UsageError, address, port
@@ -42,7 +42,7 @@ def add_options(parser: argparse.ArgumentParser) -> None:
 
 
 def add_report_options(parser: argparse.ArgumentParser) -> None:
-    """Add the options that the commands with a diagnosis share."""
+    """Add the options that the commands with findings share."""
     add = parser.add_argument
     help_ = "IP address of the name server to ask (default: those of the system)"
     add("--resolver", metavar="HOST[:PORT]", help=help_)
@@ -113,8 +113,8 @@ def _certificates() -> Certificates | None:
     return CryptographyCertificates()
 
 
-def report(diagnosis: Diagnosis, args: argparse.Namespace) -> int:
-    """Print *diagnosis*. Return the exit status."""
-    print(json.dumps(diagnosis.as_dict(), indent=2) if args.json else diagnosis)
-    status = _EXIT.get(diagnosis.worst, 0)
+def report(examination: Examination, args: argparse.Namespace) -> int:
+    """Print *examination*. Return the exit status."""
+    print(json.dumps(examination.as_dict(), indent=2) if args.json else examination)
+    status = _EXIT.get(examination.worst, 0)
     return 0 if status == 1 and not args.strict else status

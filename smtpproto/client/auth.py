@@ -58,11 +58,13 @@ async def log_in(
     mechanisms = usable(credential, offered, channel, allowed)
     if not mechanisms:
         possible = " ".join(one.name for one in usable(credential, BY_NAME, channel, allowed))
-        raise NotOffered(
+        error = NotOffered(
             f"no mechanism in common; the server offers {' '.join(offered) or 'none'}; "
             f"this login could use {possible or 'none'}",
             check="mechanisms, verify, the kind of login, whether the server wants TLS first",
         )
+        error.fault = "no-mechanism"
+        raise error
     if isinstance(credential, BearerToken):
         credential = await credential.fetched()
     candidates = deque(_candidates(mechanisms, channel))

@@ -257,7 +257,9 @@ class Client:
             if required:
                 text = "TLS is required, and the server does not offer STARTTLS"
                 check = _CHECK_IN_CLEAR if self._config.login_in_clear else _CHECK_STARTTLS
-                raise NotOffered(text, status="5.7.10", command="STARTTLS", check=check)
+                error = NotOffered(text, status="5.7.10", command="STARTTLS", check=check)
+                error.fault = "starttls-not-offered"
+                raise error
             return
         layer = self._filter(mode)  # before STARTTLS, since it may raise
         try:
@@ -311,7 +313,9 @@ class Client:
             unverified = "verify: the server's certificate was not verified"
             reason = "tls: this connection has none" if self.tls is None else unverified
             check = f"{reason}; or set login_in_clear=True to log in anyway"
-            raise LocalProtocolError("no login without verified TLS", check=check)
+            error = LocalProtocolError("no login without verified TLS", check=check)
+            error.fault = "login-in-clear"
+            raise error
         from .auth import log_in  # noqa: PLC0415  # with all mechanisms
 
         await log_in(self._link, credential, self._channel, self._config.mechanisms)

@@ -65,7 +65,9 @@ class Deadline:
         try:
             yield left
         except TimedOut as error:
-            raise self._exceeded(error.phase) from None
+            late = self._exceeded(error.phase)
+            late.fault = error.fault
+            raise late from None
 
     def _exceeded(self, phase: str) -> TimedOut:
         """Return the error for an operation that took too long."""

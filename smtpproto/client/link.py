@@ -314,7 +314,9 @@ class Link:
         first, self._server_silent = self._server_silent, self._server_silent and not data
         if first and self.tls is None and begins_tls(data):
             check = 'tls="implicit", or another port'
-            raise TLSFailed("the server speaks TLS here", check=check)
+            error = TLSFailed("the server speaks TLS here", check=check)
+            error.fault = "tls-on-clear-port"
+            raise error
         self.machine.receive(data)
 
     async def _drain(self) -> Reply | None:
@@ -342,7 +344,11 @@ class Link:
         if waiting and waiting[0].what is not Step.GREETING:
             error.command = error.command or str(waiting[0])
         error.phase = error.phase or self.error_phase
+        if isinstance(error, ConnectionLost) and error.phase == "hello":
+            error.fault = "closed-after-hello"
         no_greeting = error.phase == "greeting" and self._server_silent and self.tls is None
+        if no_greeting and isinstance(error, TimedOut | ConnectionLost):
+            error.fault = "silent" if isinstance(error, TimedOut) else "closed-at-once"
         if no_greeting and not error.check:
             error.check = _CHECK_IMPLICIT_TLS
         return error

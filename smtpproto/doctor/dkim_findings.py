@@ -4,12 +4,12 @@ from __future__ import annotations
 
 from collections.abc import AsyncIterator, Iterator
 
+from ..diagnosis.receivers import Need, refusals
 from ..dns import Answer, Kind, txt_record
 from ..errors import GrammarError
 from ..policy import Algorithm, DKIMKey, Keys
 from .facts import Facts, is_answered
 from .finding import Finding, Subject, error, note, ok, warning
-from .receivers import Need, refusals
 
 __all__ = ["check"]
 

@@ -6,13 +6,13 @@ from collections.abc import AsyncIterator, Iterator
 
 from attrs import evolve
 
+from ..diagnosis.receivers import Need, refusals
 from ..dns import txt_record
 from ..policy import DMARCPolicy, DMARCRecord, report_destinations
 from ..policy.dmarc_record import mailbox_of
 from ..policy.dmarc_walk import Unanswered, Walk, Walker
 from .facts import Facts
 from .finding import Finding, Subject, error, note, ok, warning
-from .receivers import Need, refusals
 
 __all__ = ["check"]
 

@@ -20,7 +20,7 @@ from . import (
     tls_rpt_findings,
 )
 from .facts import DoctorOptions, Facts
-from .finding import Diagnosis, Finding, Subject, warning
+from .finding import Examination, Finding, Subject, warning
 
 __all__ = ["CHECKS", "examine_domain"]
 
@@ -45,7 +45,7 @@ _DEFAULT = DoctorOptions()
 
 async def examine_domain(
     domain: str, resolver: Resolver, runtime: Runtime, options: DoctorOptions = _DEFAULT
-) -> Diagnosis:
+) -> Examination:
     """Examine how mail of *domain* travels, and return what was found.
 
     It asks the DNS and connects to hosts, and sends no mail. Whatever they answer is a finding.
@@ -68,7 +68,7 @@ async def examine_domain(
             findings.append(_unfinished(name, subject, reason))
         if facts.is_over:
             break
-    return Diagnosis(about=name, findings=tuple(findings))
+    return Examination(about=name, findings=tuple(findings))
 
 
 async def _collect(found: AsyncIterator[Finding], findings: list[Finding]) -> None:

@@ -10,7 +10,7 @@ from attrs import evolve, field, frozen
 
 from ..grammar.printable import printable
 
-__all__ = ["Diagnosis", "Finding", "Severity", "Subject"]
+__all__ = ["Examination", "Finding", "Severity", "Subject"]
 
 _INDENT = " " * 11
 _WIDTH = 80  # columns
@@ -141,8 +141,9 @@ class Finding:
 
 
 @frozen(kw_only=True)
-class Diagnosis:
-    """All that was found about a domain or a message. ``str()`` tells it, the worst first."""
+class Examination:
+    """All that was found about a domain, a message or a server. ``str()`` tells it, the worst
+    first."""
 
     about: str = field(converter=printable)
     findings: tuple[Finding, ...]

@@ -4,12 +4,12 @@ from __future__ import annotations
 
 from collections.abc import Iterator, Sequence
 
+from ..diagnosis.receivers import Need, refusals
 from ..errors import GrammarError
 from ..mail import one_click_url
 from ..policy import DKIMCheck
 from ..policy.header_section import HeaderSection
 from .finding import Finding, Subject, note, ok, warning
-from .receivers import Need, refusals
 
 __all__ = ["field_text", "is_for_a_list", "judge_list", "judge_one_click"]
 

@@ -7,6 +7,7 @@ from typing import BinaryIO
 
 from attrs import evolve, frozen
 
+from ..diagnosis.receivers import BULK, DEMANDS, Demand, Need, refusals
 from ..dns import Resolver
 from ..errors import GrammarError
 from ..grammar.printable import printable
@@ -27,11 +28,10 @@ from ..policy import (
 )
 from ..policy.header_section import HeaderSection, feed_source
 from ..policy.questions import Questions
-from .finding import Diagnosis, Finding, Severity, Subject, error, note, ok, warning
+from .finding import Examination, Finding, Severity, Subject, error, note, ok, warning
 from .list_headers import field_text, is_for_a_list, judge_list, judge_one_click
 from .ptr_findings import judge_address
 from .received_path import Hop, judge_path, read_path
-from .receivers import BULK, DEMANDS, Demand, Need, refusals
 
 __all__ = ["examine_message"]
 
@@ -68,7 +68,7 @@ async def examine_message(
     *,
     now: float,
     request: SPFRequest | None = None,
-) -> Diagnosis:
+) -> Examination:
     """Examine *message*: octets, a file, or octets in pieces, with any line ends.
 
     *request* says which client has sent it, for SPF. None: as the first Received field and
@@ -92,7 +92,7 @@ async def examine_message(
         ptr = await judge_address(str(verifier.request.client), domain, questions)
     facts = _Facts(octets=octets, header=header, hops=hops, check=check, ptr=ptr)
     about = f"message from {check.dmarc.author or 'an unknown domain'}"
-    return Diagnosis(about=about, findings=tuple(_judge(facts)))
+    return Examination(about=about, findings=tuple(_judge(facts)))
 
 
 def _request(header: HeaderSection, hops: Sequence[Hop], now: float) -> SPFRequest | None:

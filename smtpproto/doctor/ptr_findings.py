@@ -5,12 +5,12 @@ from __future__ import annotations
 from collections.abc import AsyncIterator
 from ipaddress import ip_address
 
+from ..diagnosis.receivers import Need, refusals
 from ..dns import Kind, Resolver
 from ..grammar.reply import accepts
 from ..policy.spf_evaluation import reverse_name
 from .facts import Facts, is_answered
 from .finding import Finding, Subject, error, note, ok, warning
-from .receivers import Need, refusals
 
 __all__ = ["check", "judge_address"]
 

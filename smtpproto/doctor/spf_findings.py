@@ -6,6 +6,7 @@ from collections.abc import AsyncIterator, Iterator
 
 from attrs import evolve
 
+from ..diagnosis.receivers import Need, refusals
 from ..dns import txt_record
 from ..policy import (
     SPFExamination,
@@ -18,7 +19,6 @@ from ..policy import (
 )
 from .facts import Facts
 from .finding import Finding, Subject, error, note, ok, warning
-from .receivers import Need, refusals
 
 __all__ = ["check"]
 

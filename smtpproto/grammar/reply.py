@@ -9,7 +9,7 @@ from __future__ import annotations
 import re
 from collections.abc import Callable, Iterable, Sequence
 from functools import lru_cache, wraps
-from typing import Any, ClassVar, Self, TypeVar, cast
+from typing import TYPE_CHECKING, Any, ClassVar, Self, TypeVar, cast
 
 from attrs import field, frozen
 
@@ -17,6 +17,10 @@ from ..limits import REPLY_LINE
 from ..option_types import checked, maker, require_type
 from .pattern import pattern
 from .printable import printable
+
+if TYPE_CHECKING:  # most errors are never diagnosed
+    from ..diagnosis.diagnosis import Diagnosis
+    from ..diagnosis.signs import ReplyFacts
 
 _SHORT = 100  # characters of a line that fits, in any encoding and with any enhanced code
 _CHALLENGE = 334  # always one line, however long (RFC 4954 4)
@@ -31,6 +35,9 @@ class SMTPError(Exception):
 
     default_check: ClassVar[str] = ""
     """The class's value of :attr:`check`, for errors raised without one."""
+    fault: str = ""
+    """A short name for what is wrong, for programs, for example ``"connection-refused"``. "": the
+    reply, if there is one, tells it. :attr:`diagnosis` has both."""
     message: str
     """What failed."""
     phase: str
@@ -71,6 +78,25 @@ class SMTPError(Exception):
         values = ((name, getattr(self, name)) for name in names)
         return "".join(f"; {name}: {value}" for name, value in values if value)
 
+    @property
+    def diagnosis(self) -> Diagnosis:
+        """What failed, the likely causes in order, who must act for each, and what to try.
+
+        ``print(error.diagnosis)`` shows it on several lines.
+        """
+        from ..diagnosis.explaining import Failure, diagnose  # noqa: PLC0415
+
+        return diagnose(
+            Failure(
+                what=printable(self.message),
+                fault=self.fault,
+                phase=self.phase,
+                command=printable(self.command),
+                check=printable(self.check),
+                facts=None if self.reply is None else _facts(self.reply, self.command),
+            )
+        )
+
     def complete(self, phase: str) -> None:
         """Set :attr:`phase` and :attr:`check` where they are empty."""
         self.phase = self.phase or phase
@@ -79,6 +105,15 @@ class SMTPError(Exception):
     def _advice(self) -> str:
         """Return the value of :attr:`check` for an error raised without one."""
         return self.default_check
+
+
+def _facts(reply: Reply, command: str) -> ReplyFacts:
+    """Return *reply* as the tables of diagnoses know it."""
+    from ..diagnosis.signs import ReplyFacts  # noqa: PLC0415
+
+    enhanced = "" if reply.enhanced is None else str(reply.enhanced)
+    text = printable(" ".join(reply.lines).strip())
+    return ReplyFacts(reply.code, enhanced, text, printable(command))
 
 
 def _unpickle(
@@ -97,6 +132,7 @@ class GrammarError(SMTPError, ValueError):
     contain the fault, for example in a reply.
     """
 
+    fault = "grammar"
     offset: int
     """The octet at which the parser stopped, counted from 0."""
     located: bool
@@ -159,7 +195,7 @@ class EnhancedCode:
         For an unknown detail this is the general meaning of its subject; for an unknown subject,
         that of "undefined" (RFC 3463 2).
         """
-        from .status_meanings import MEANINGS  # noqa: PLC0415
+        from ..diagnosis.status_meanings import MEANINGS  # noqa: PLC0415
 
         known = (self.subject, self.detail), (self.subject, 0), (0, 0)
         return next(MEANINGS[pair] for pair in known if pair in MEANINGS)

@@ -7,9 +7,10 @@ from collections.abc import Iterator, Sequence
 
 from attrs import frozen
 
+from ..diagnosis.cause import Who
+from ..diagnosis.status_causes import Remedy, StatusCause, cause_of
 from ..grammar.ascii_case import lower
 from ..grammar.printable import printable
-from .causes import Cause, cause_of
 from .queue import Attempt, Message, Result
 from .settlement import Fate
 from .status import Action, RecipientStatus, date_field
@@ -29,9 +30,13 @@ _HEADINGS = {
     Action.RELAYED: "Your message was passed on to another server for:",
     Action.EXPANDED: "Your message was forwarded to all members of:",
 }
-_UNKNOWN = Cause(
+_UNKNOWN = StatusCause(
     "The connection was lost at the very end, so the message may have arrived all the same.",
-    "Ask the recipient before you send it again.",
+    Remedy(
+        "Ask the recipient before you send it again.",
+        Who.YOU,
+        "Look for the Message-ID in the log of the server before you send the message again.",
+    ),
 )
 
 
@@ -120,13 +125,13 @@ def _paragraphs(case: Case, message: Message, host: str) -> Iterator[str]:
             yield "You get no further report of success for these addresses."
 
 
-def _cause(case: Case) -> Cause:
+def _cause(case: Case) -> StatusCause:
     attempt, code = case.attempt, case.status.status
     if attempt is not None and attempt.result is Result.UNKNOWN:
         return _UNKNOWN
     if attempt is not None and attempt.reply is not None and case.fate is not Fate.FAILED:
         code = attempt.reply.enhanced or code  # that of the report says only that time ran out
-    return cause_of(code)
+    return cause_of(code.subject, code.detail)
 
 
 def _answer(attempt: Attempt | None, *, example: bool) -> Iterator[str]:

@@ -406,9 +406,11 @@ class ClientProtocol:
                 self.authenticated = isinstance(what.attributes.login, str)
                 self.extensions = _NOTHING_OFFERED
             case "STARTTLS" if self._reader.has_unread:
-                raise RemoteProtocolError(
+                error = RemoteProtocolError(
                     "octets in clear after 220 to STARTTLS; an attacker may be injecting them",
                     command="STARTTLS",
                     reply=reply,
                     check="the network between this client and the server",
                 )
+                error.fault = "starttls-injection"
+                raise error

@@ -13,6 +13,12 @@ from ..limits import REPLY_LINE, Leniencies, Limits
 
 _MORE_FOLLOW = pattern(rb"[2-5][0-9]{2}-")
 _LITTLE = 65536 - REPLY_LINE
+_OTHER_PROTOCOLS = {
+    pattern(rb"HTTP/"): "http",
+    pattern(rb"\* (OK|PREAUTH|BYE)"): "imap",
+    pattern(rb"\+OK|-ERR"): "pop3",
+    pattern(rb"SSH-"): "ssh",
+}
 _SHOWN = 100  # octets of an unfinished reply to show
 _SHORT = REPLY_LINE - len(b"\r\n")
 
@@ -79,7 +85,16 @@ class ReplyReader:
         try:
             return read_reply(lines, self.tolerate)
         except GrammarError as error:
-            raise RemoteProtocolError(error.message) from None
+            failed = RemoteProtocolError(error.message)
+            failed.fault = self._fault_of(line)
+            raise failed from None
+
+    def _fault_of(self, line: bytes) -> str:
+        """Return the name of the fault of a server that sends *line* instead of a reply."""
+        if self.sent_before:
+            return RemoteProtocolError.fault
+        spoken = (name for start, name in _OTHER_PROTOCOLS.items() if start.match(line))
+        return next(spoken, "not-smtp")
 
     def check_rest(self) -> None:
         """Raise RemoteProtocolError if the line that has not ended is already too long."""
@@ -90,4 +105,6 @@ class ReplyReader:
         """Raise RemoteProtocolError if a line of *size* octets, CRLF included, is too long."""
         limits = self._limits
         if size > limits.reply_line or self._size + size > limits.reply + len(b"\r\n"):
-            raise RemoteProtocolError("a reply that is too long")
+            error = RemoteProtocolError("a reply that is too long")
+            error.fault = "reply-too-long"
+            raise error

@@ -62,6 +62,12 @@ _INFINITY = float("inf")
 _Listener = tuple[HandlerSource, ServerConfig, Usage]
 
 
+def _refused(text: str) -> ConnectFailed:
+    error = ConnectFailed(text, phase="connect")
+    error.fault = "connection-refused"
+    return error
+
+
 class Simulation(SimulatedRuntime[Scheduler], Scheduler):
     """A seeded network, clock and scheduler. Implements :class:`smtpproto.ports.Runtime`.
 
@@ -99,7 +105,7 @@ class Simulation(SimulatedRuntime[Scheduler], Scheduler):
     def _dial_any(self, port: int) -> SimulatedStream:
         """Connect to the server without a host on *port*."""
         if port not in self._servers:
-            raise ConnectFailed(f"nothing listens on port {port}", phase="connect")
+            raise _refused(f"nothing listens on port {port}")
         handler, config, usage = self._servers[port]
         near, far = self.pair()
         near.peername, far.sockname = (near.peername[0], port), (far.sockname[0], port)
@@ -276,7 +282,7 @@ class SimulatedHost(SimulatedRuntime["Simulation"]):
             raise TimedOut(f"{self.address} did not answer", phase="connect")
         await self.sleep(sum(one.latency for one in every))
         if self.faults.refuses or port not in self._servers:
-            raise ConnectFailed(f"{self.address} refused the connection", phase="connect")
+            raise _refused(f"{self.address} refused the connection")
         handler, config, usage = self._servers[port]
         self.connections += 1
         near, far = self._pair(port, client, every)

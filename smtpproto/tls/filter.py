@@ -102,14 +102,15 @@ class Filter(ABC):
                 f"TLS failed: the certificate has another fingerprint: {found}",
                 check="whether the server's owner confirms a new certificate and this fingerprint",
             )
-            raise _with_fault(error, "untrusted")
+            raise _with_fault(error, "untrusted", "certificate-untrusted")
         if verify.names and (text := name_fault(certificate or b"", verify.names)):
             self.data_to_send()
             raise failure("CERTIFICATE_VERIFY_FAILED", text)
         if verify.judge is not None and (fault := verify.judge.fault(self._chain())):
             self.data_to_send()
             text = f"TLS failed: {printable(fault)}"
-            raise _with_fault(TLSFailed(text, check=_CHECK_JUDGE), "untrusted")
+            failed = TLSFailed(text, check=_CHECK_JUDGE)
+            raise _with_fault(failed, "untrusted", "certificate-untrusted")
 
     @property
     def info(self) -> TLSInfo:
@@ -184,6 +185,10 @@ class Filter(ABC):
 _LINE = 200  # octets of a greeting to quote in an error
 CHECK_SPEAKS_TLS = "whether the peer speaks TLS on this port, and what its log says"
 _CHECK_JUDGE = "whether the server's owner has renewed the certificate, and not the records of it"
+_CHECK_CA = (
+    "the CA in use; trust another with TLSVerify.by_ca, or only this certificate with"
+    " TLSVerify.by_fingerprint"
+)
 _CHECK_VERSION = "whether the peer supports TLS 1.2 or later"
 _CHECK_RENEGOTIATION = "whether the peer can avoid renegotiation, or support TLS 1.3"
 _CHECKS = {
@@ -200,22 +205,34 @@ _CHECKS = {
     "RECORD_LAYER_FAILURE": CHECK_SPEAKS_TLS,
     "SESSION_ID_CONTEXT_UNINITIALIZED": "the server's context; call its set_session_id",
 }
-_CERTIFICATE_FAULTS: Mapping[re.Pattern[str], tuple[_Fault, str]] = {
-    pattern("issuer certificate|self.signed"): (
-        "untrusted",
-        "the CA in use; trust another with TLSVerify.by_ca, or only this certificate with"
-        " TLSVerify.by_fingerprint",
-    ),
+_FAULTS = {
+    "HTTP_REQUEST": "tls-garbage",
+    "TLSV1_ALERT_UNKNOWN_CA": "client-certificate",
+    "TLSV13_ALERT_CERTIFICATE_REQUIRED": "client-certificate",
+    "UNSUPPORTED_PROTOCOL": "tls-version",
+    "TLSV1_ALERT_PROTOCOL_VERSION": "tls-version",
+    "NO_PROTOCOLS_AVAILABLE": "tls-version",
+    "WRONG_VERSION_NUMBER": "tls-garbage",
+    "RECORD_LAYER_FAILURE": "tls-garbage",
+}
+"""The name of a fault in diagnoses, by OpenSSL's reason."""
+_CERTIFICATE_FAULTS: Mapping[re.Pattern[str], tuple[_Fault, str, str]] = {
+    pattern("self.signed certificate in"): ("untrusted", "certificate-unknown-ca", _CHECK_CA),
+    pattern("self.signed"): ("untrusted", "certificate-self-signed", _CHECK_CA),
+    pattern("issuer certificate"): ("untrusted", "certificate-issuer-unknown", _CHECK_CA),
     pattern("expired|not yet valid"): (
         "expired",
+        "certificate-expired",
         "the certificate's dates, and the clock of this machine",
     ),
     pattern("mismatch|not valid for"): (
         "name",
+        "certificate-name",
         "the host name; set server_name if the certificate is for another",
     ),
 }
-"""What is wrong and what to check, by what OpenSSL's message about a certificate contains."""
+"""What is wrong, its name in diagnoses, and what to check, by what OpenSSL's message about a
+certificate contains."""
 _COMMAND = pattern(rb"EHLO|HELO|LHLO|STAR|MAIL|AUTH|NOOP|RSET|HELP|VRFY|QUIT", re.IGNORECASE)
 _REPLY = pattern(rb"[2-5][0-9]{2}[- \r\n]")
 
@@ -249,21 +266,27 @@ def _plain_smtp(first: bytes, *, server_side: bool) -> TLSFailed | None:
         check = 'the port: use STARTTLS here (tls="required"), or the port for implicit TLS'
     else:
         return None
-    return TLSFailed(f"TLS failed: {text}", phase="TLS", check=check)
+    error = TLSFailed(f"TLS failed: {text}", phase="TLS", check=check)
+    error.fault = TLSFailed.fault if server_side else "clear-on-tls-port"
+    return error
 
 
 def failure(reason: str, detail: str = "") -> TLSFailed:
     """Return the error for OpenSSL's *reason*, with its message about the certificate if any."""
     text = printable(f"{reason}: {detail}" if detail else reason)
     is_certificate = reason == "CERTIFICATE_VERIFY_FAILED"
-    usual: tuple[_Fault, str] = ("untrusted" if is_certificate else "", _CHECKS.get(reason, ""))
+    usual: tuple[_Fault, str, str] = (
+        "untrusted" if is_certificate else "",
+        "certificate-untrusted" if is_certificate else _FAULTS.get(reason, TLSFailed.fault),
+        _CHECKS.get(reason, ""),
+    )
     found = (it for part, it in _CERTIFICATE_FAULTS.items() if part.search(detail))
-    fault, check = next(found, usual)
-    return _with_fault(TLSFailed(f"TLS failed: {text}", check=check), fault)
+    kind, fault, check = next(found, usual)
+    return _with_fault(TLSFailed(f"TLS failed: {text}", check=check), kind, fault)
 
 
-def _with_fault(error: TLSFailed, fault: _Fault) -> TLSFailed:
-    error.certificate_fault = fault
+def _with_fault(error: TLSFailed, kind: _Fault, fault: str) -> TLSFailed:
+    error.certificate_fault, error.fault = kind, fault
     return error
 
 
@@ -275,5 +298,5 @@ def renegotiation() -> TLSFailed:
 def closed_by_peer() -> TLSFailed:
     """Return the error for an end of the stream during the handshake or within a record."""
     error = TLSFailed("TLS failed: the peer closed the connection")
-    error.connection_ended = True
+    error.connection_ended, error.fault = True, "tls-closed"
     return error

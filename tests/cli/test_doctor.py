@@ -58,9 +58,9 @@ def test_errors_have_status_2(server: NameServer, capsys: pytest.CaptureFixture[
 
 def test_json_has_the_same_findings(server: NameServer, capsys: pytest.CaptureFixture[str]) -> None:
     _, out, _ = _run(server, capsys, "--json", "--selector", "none")
-    diagnosis = json.loads(out)
-    assert diagnosis["about"] == DOMAIN and diagnosis["worst"] == "error"
-    [found] = [it for it in diagnosis["findings"] if it["subject"] == "dkim"]
+    examination = json.loads(out)
+    assert examination["about"] == DOMAIN and examination["worst"] == "error"
+    [found] = [it for it in examination["findings"] if it["subject"] == "dkim"]
     assert found["what"] == "there is no key"
     assert found["record"].startswith(f"none._domainkey.{DOMAIN}. IN TXT")
 

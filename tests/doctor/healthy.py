@@ -12,7 +12,7 @@ from smtpproto import Handler, RcptParameters, Reply, ServerConfig, Session, TLS
 from smtpproto.adapters.cryptography_certificates import CryptographyCertificates
 from smtpproto.adapters.cryptography_keys import CryptographyKeys, PrivateKey
 from smtpproto.dns import MX, TLSA, Kind, Record, Resolver
-from smtpproto.doctor import Diagnosis, DoctorOptions, examine_domain
+from smtpproto.doctor import DoctorOptions, Examination, examine_domain
 from smtpproto.grammar.address import ForwardPath
 from smtpproto.policy import Algorithm, Fetched, MTASTSMode, MTASTSPolicy
 from smtpproto.ports import Runtime
@@ -124,13 +124,13 @@ class World:
         config = ServerConfig(hostname=name, context=context)
         self.net.host(HOSTS[name]).listen(25, lambda: self.mailboxes, config)
 
-    def examine(self, resolver: Resolver | None = None, domain: str = DOMAIN) -> Diagnosis:
+    def examine(self, resolver: Resolver | None = None, domain: str = DOMAIN) -> Examination:
         """Let the doctor examine a domain."""
-        found: list[Diagnosis] = []
+        found: list[Examination] = []
 
         async def scene() -> None:
-            diagnosis = await examine_domain(domain, resolver or self.zone, self.net, self.options)
-            found.append(diagnosis)
+            asked = resolver or self.zone
+            found.append(await examine_domain(domain, asked, self.net, self.options))
 
         self.net.run(scene())
         return found[0]

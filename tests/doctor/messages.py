@@ -4,7 +4,7 @@ from __future__ import annotations
 
 from smtpproto.adapters.blocking import run
 from smtpproto.adapters.cryptography_keys import CryptographyKeys
-from smtpproto.doctor import Diagnosis, examine_message
+from smtpproto.doctor import Examination, examine_message
 from smtpproto.policy import DKIM, DKIMSigner, SPFRequest
 from tests.doctor.healthy import DOMAIN, HOSTS, SELECTOR, SIGNING_KEY, World
 
@@ -32,7 +32,7 @@ RECEIVED = (
 
 def examine(
     message: bytes, world: World | None = None, request: SPFRequest | None = None
-) -> Diagnosis:
+) -> Examination:
     """Let the doctor examine *message*."""
     zone = (world or World()).zone
     return run(examine_message(message, zone, CryptographyKeys(), now=NOW, request=request))

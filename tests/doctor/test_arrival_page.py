@@ -16,8 +16,8 @@ from smtpproto.cli import main
 from smtpproto.dns import MX, Kind, Record
 from smtpproto.doctor import (
     DEMANDS,
-    Diagnosis,
     DoctorOptions,
+    Examination,
     Need,
     Severity,
     examine_domain,
@@ -80,15 +80,15 @@ def test_all_large_receivers_accept_the_message(followed: tuple[Zone, bytes]) ->
         client="198.51.100.1", helo="mx1.example.org", sender="news@example.org", now=NOW
     )
     examined = examine_message(message, zone, CryptographyKeys(), now=NOW, request=request)
-    diagnosis = run(examined)
-    assert diagnosis.worst in (Severity.OK, Severity.NOTE), str(diagnosis)
+    examination = run(examined)
+    assert examination.worst in (Severity.OK, Severity.NOTE), str(examination)
 
 
 def test_the_doctor_finds_nothing_wrong_with_the_records(followed: tuple[Zone, bytes]) -> None:
     options = DoctorOptions(
         selectors=["s1"], senders=["198.51.100.1"], connects=False, keys=CryptographyKeys()
     )
-    found: list[Diagnosis] = []
+    found: list[Examination] = []
     simulation = Simulation(1)
 
     async def scene() -> None:

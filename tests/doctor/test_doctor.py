@@ -12,7 +12,7 @@ from hypothesis import strategies as st
 
 from smtpproto import GrammarError
 from smtpproto.dns import MX, TLSA, Answer, Kind, Record, Status
-from smtpproto.doctor import Diagnosis, DoctorOptions, Finding, Severity, Subject
+from smtpproto.doctor import DoctorOptions, Examination, Finding, Severity, Subject
 from smtpproto.policy import MTASTSMode
 from smtpproto.testing.zone import Mood
 from tests.doctor.faults import FAULTS, Fault
@@ -30,9 +30,9 @@ _CONNECTED = {
 
 def test_a_domain_in_order_has_neither_errors_nor_warnings() -> None:
     world = World()
-    diagnosis = world.examine()
-    assert diagnosis.worst in (Severity.OK, Severity.NOTE), str(diagnosis)
-    assert {it.subject for it in diagnosis.findings if it.severity is Severity.OK} >= {
+    examination = world.examine()
+    assert examination.worst in (Severity.OK, Severity.NOTE), str(examination)
+    assert {it.subject for it in examination.findings if it.severity is Severity.OK} >= {
         Subject.MX,
         Subject.PTR,
         Subject.PORT,
@@ -59,15 +59,15 @@ def test_the_doctor_finds_a_planted_fault_and_says_how_to_mend_it(fault: Fault) 
     fault.plant(world)
     if fault.subject not in _CONNECTED:
         world.options = evolve(world.options, connects=False)
-    diagnosis = world.examine()
+    examination = world.examine()
     found = [
         it
-        for it in diagnosis.of(fault.subject)
+        for it in examination.of(fault.subject)
         if it.severity is fault.severity
         and fault.what in it.what
         and fault.mend in f"{it.mend} {it.record}"
     ]
-    assert found, str(diagnosis)
+    assert found, str(examination)
     assert all(it.why for it in found)
     assert world.mailboxes.messages == 0
 
@@ -136,11 +136,11 @@ _ANSWERS = {
 @given(st.data())
 def test_whatever_the_dns_answers_is_a_finding_on_printable_lines(data: st.DataObject) -> None:
     world, storm = World(), _Storm(data)
-    diagnosis = world.examine(storm)
-    assert diagnosis.findings
-    assert all(line.isprintable() for line in str(diagnosis).splitlines())
+    examination = world.examine(storm)
+    assert examination.findings
+    assert all(line.isprintable() for line in str(examination).splitlines())
     assert storm.asked <= DoctorOptions().questions
-    json.dumps(diagnosis.as_dict())
+    json.dumps(examination.as_dict())
 
 
 def test_the_doctor_asks_each_question_once_and_no_more_than_it_may() -> None:
@@ -157,20 +157,20 @@ def test_the_doctor_asks_each_question_once_and_no_more_than_it_may() -> None:
 def test_an_examination_that_takes_too_long_tells_what_it_has_found_until_then() -> None:
     world = World()
     world.zone.moods[DOMAIN, Kind.TXT] = Mood(delay=1000)
-    diagnosis = world.examine()
+    examination = world.examine()
     assert world.net.now() < 200
-    assert [it.severity for it in diagnosis.of(Subject.MX)] == [Severity.OK, Severity.OK]
-    [late] = diagnosis.of(Subject.SPF)
+    assert [it.severity for it in examination.of(Subject.MX)] == [Severity.OK, Severity.OK]
+    [late] = examination.of(Subject.SPF)
     assert "the time of 180 seconds is over" in late.what
 
 
 def test_a_domain_that_takes_no_mail_is_not_connected_to() -> None:
     world = World()
     world.publish(DOMAIN, Kind.MX, MX(0, ""))
-    diagnosis = world.examine()
-    [found] = diagnosis.of(Subject.MX)
+    examination = world.examine()
+    [found] = examination.of(Subject.MX)
     assert found.severity is Severity.NOTE and "takes no mail" in found.what
-    assert not diagnosis.of(Subject.PORT)
+    assert not examination.of(Subject.PORT)
 
 
 def test_without_connecting_only_the_dns_is_asked() -> None:
@@ -220,8 +220,8 @@ def test_a_diagnosis_is_told_by_subject_and_as_json() -> None:
         detail="one\ntwo\x1b",
     )
     good = Finding(subject=Subject.MX, severity=Severity.OK, about="mx", what="fine")
-    diagnosis = Diagnosis(about=DOMAIN, findings=(bad, good))
-    assert str(diagnosis) == (
+    examination = Examination(about=DOMAIN, findings=(bad, good))
+    assert str(examination) == (
         "example.org: 1 error, 1 ok\n\n"
         "SPF\n"
         "  error    example.org: nothing\\r\\nhere\n"
@@ -233,9 +233,9 @@ def test_a_diagnosis_is_told_by_subject_and_as_json() -> None:
         "Hosts that take mail (MX)\n"
         "  ok       mx: fine"
     )
-    assert diagnosis.as_dict()["counts"] == {"ok": 1, "note": 0, "warning": 0, "error": 1}
+    assert examination.as_dict()["counts"] == {"ok": 1, "note": 0, "warning": 0, "error": 1}
     assert good.as_dict() == {"subject": "mx", "severity": "ok", "about": "mx", "what": "fine"}
-    assert Diagnosis(about=DOMAIN, findings=()).worst is Severity.OK
+    assert Examination(about=DOMAIN, findings=()).worst is Severity.OK
 
 
 @pytest.mark.parametrize(
@@ -249,17 +249,17 @@ def test_a_diagnosis_is_told_by_subject_and_as_json() -> None:
 def test_a_weak_dmarc_record_is_a_note(record: bytes, what: str) -> None:
     world = World()
     world.publish(f"_dmarc.{DOMAIN}", Kind.TXT, record)
-    diagnosis = world.examine()
-    [found] = [it for it in diagnosis.of(Subject.DMARC) if it.severity is Severity.NOTE]
+    examination = world.examine()
+    [found] = [it for it in examination.of(Subject.DMARC) if it.severity is Severity.NOTE]
     assert what in found.what and found.mend
-    assert diagnosis.worst is Severity.NOTE
+    assert examination.worst is Severity.NOTE
 
 
 def test_a_domain_above_answers_for_a_subdomain() -> None:
     world = World()
     world.publish("news.example.org", Kind.MX, MX(0, ""))
-    diagnosis = world.examine(domain="news.example.org")
-    [found, *_] = diagnosis.of(Subject.DMARC)
+    examination = world.examine(domain="news.example.org")
+    [found, *_] = examination.of(Subject.DMARC)
     assert found.severity is Severity.OK and "(of example.org" in found.what
     assert "_dmarc.news.example.org" in found.detail and "_dmarc.org" in found.detail
 
@@ -275,9 +275,9 @@ def test_a_domain_above_answers_for_a_subdomain() -> None:
 def test_a_policy_that_could_be_better_is_a_note(changes: dict[str, Any], what: str) -> None:
     world = World()
     world.web.policy = evolve(world.web.policy, **changes)
-    diagnosis = world.examine()
-    assert any(it.severity is Severity.NOTE and what in it.what for it in diagnosis.findings)
-    assert diagnosis.worst is Severity.NOTE
+    examination = world.examine()
+    assert any(it.severity is Severity.NOTE and what in it.what for it in examination.findings)
+    assert examination.worst is Severity.NOTE
     assert world.web.asked == ["https://mta-sts.example.org/.well-known/mta-sts.txt"]
 
 
@@ -286,22 +286,22 @@ def test_what_a_domain_without_dane_and_mta_sts_could_have_is_a_note() -> None:
     world.zone.authentic = False
     world.publish(f"_mta-sts.{DOMAIN}", Kind.TXT)
     world.publish(f"_smtp._tls.{DOMAIN}", Kind.TXT)
-    diagnosis = world.examine()
-    assert diagnosis.worst is Severity.NOTE
-    [policy] = diagnosis.of(Subject.MTA_STS)
+    examination = world.examine()
+    assert examination.worst is Severity.NOTE
+    [policy] = examination.of(Subject.MTA_STS)
     assert "mode: testing, mx: mx1.example.org mx: mx2.example.org" in policy.mend
     assert policy.record == '_mta-sts.example.org. IN TXT "v=STSv1; id=1"'
-    assert "without effect" in diagnosis.of(Subject.DANE)[0].what
-    assert diagnosis.of(Subject.TLS_RPT)[0].record.startswith("_smtp._tls.example.org. IN TXT")
+    assert "without effect" in examination.of(Subject.DANE)[0].what
+    assert examination.of(Subject.TLS_RPT)[0].record.startswith("_smtp._tls.example.org. IN TXT")
 
 
 def test_without_the_extras_less_is_judged_and_nothing_is_wrong() -> None:
     world = World()
     world.options = evolve(world.options, keys=None, fetch=None, certificates=None)
-    diagnosis = world.examine()
-    assert diagnosis.worst is Severity.NOTE
-    assert "was not fetched" in diagnosis.of(Subject.MTA_STS)[0].what
-    assert "no certificate was compared" in diagnosis.of(Subject.DANE)[0].what
+    examination = world.examine()
+    assert examination.worst is Severity.NOTE
+    assert "was not fetched" in examination.of(Subject.MTA_STS)[0].what
+    assert "no certificate was compared" in examination.of(Subject.DANE)[0].what
 
 
 def test_without_a_policy_a_wrong_certificate_is_only_a_warning() -> None:

@@ -7,10 +7,10 @@ from datetime import UTC, datetime
 import pytest
 
 from smtpproto import Reply, TLSInfo
-from smtpproto.doctor import DEMANDS, Diagnosis, Need, Severity, Subject
+from smtpproto.diagnosis.receivers import refusals
+from smtpproto.doctor import DEMANDS, Examination, Need, Severity, Subject
 from smtpproto.doctor.finding import error, note, ok
 from smtpproto.doctor.port_findings import judge_roles
-from smtpproto.doctor.receivers import refusals
 from smtpproto.doctor.session import Session
 from smtpproto.doctor.tls_findings import judge_tls
 from smtpproto.tls.validity import expiry
@@ -94,5 +94,5 @@ def test_the_worst_is_told_first() -> None:
         note(Subject.DKIM, "d", "is noted"),
         error(Subject.DMARC, "e", "is bad", "", ""),
     ]
-    lines = str(Diagnosis(about="x", findings=tuple(found))).splitlines()
+    lines = str(Examination(about="x", findings=tuple(found))).splitlines()
     assert [it.split()[1] for it in lines if it.startswith("  ")] == ["b:", "a:", "e:", "d:", "c:"]

@@ -24,10 +24,11 @@ def _one(message: bytes, subject: Subject, world: World | None = None) -> Findin
 
 
 def test_a_message_in_order_is_taken_by_all_receivers() -> None:
-    diagnosis = examine(signed(PLAIN + MAILING))
-    assert diagnosis.worst is _OK, str(diagnosis)
-    assert {it.about for it in diagnosis.of(Subject.RECEIVER)} == {"Gmail", "Outlook.com", "Yahoo"}
-    [signature] = diagnosis.of(Subject.DKIM)
+    examination = examine(signed(PLAIN + MAILING))
+    assert examination.worst is _OK, str(examination)
+    receivers = {it.about for it in examination.of(Subject.RECEIVER)}
+    assert receivers == {"Gmail", "Outlook.com", "Yahoo"}
+    [signature] = examination.of(Subject.DKIM)
     assert "passes (rsa-sha256, 2048 bits, aligned with the From field)" in signature.what
 
 
@@ -50,10 +51,10 @@ def test_a_changed_message_is_an_error(old: bytes, new: bytes, subject: Subject,
 
 def test_an_unsigned_message_that_spf_does_not_allow_fails_dmarc() -> None:
     request = SPFRequest(client="192.0.2.9", helo="x.test", sender="ann@example.org", now=NOW)
-    diagnosis = examine(PLAIN + b"\r\nhello\r\n", request=request)
-    [dmarc] = diagnosis.of(Subject.DMARC)
+    examination = examine(PLAIN + b"\r\nhello\r\n", request=request)
+    [dmarc] = examination.of(Subject.DMARC)
     assert dmarc.severity is _ERROR and "asks to reject" in dmarc.why
-    gmail, outlook, _ = diagnosis.of(Subject.RECEIVER)
+    gmail, outlook, _ = examination.of(Subject.RECEIVER)
     assert gmail.severity is _ERROR and "550 5.7.26" in gmail.what and "5.7.25" in gmail.what
     assert outlook.severity is _WARNING and "550 5.7.515" in outlook.what
 
@@ -203,12 +204,12 @@ _PIECES = st.sampled_from(
 @given(st.lists(st.one_of(_PIECES, st.binary(max_size=20)), max_size=12).map(b"".join))
 def test_any_octets_lead_to_findings_on_printable_lines(message: bytes) -> None:
     try:
-        diagnosis = examine(message)
+        examination = examine(message)
     except GrammarError as error:
         assert str(error).isprintable()
         return
-    assert diagnosis.findings
-    assert all(line.isprintable() for line in str(diagnosis).split("\n"))
+    assert examination.findings
+    assert all(line.isprintable() for line in str(examination).split("\n"))
 
 
 @pytest.mark.parametrize("octets", [b"", b"this is no message\n", b"\n\nFrom: a@b.example\n"])

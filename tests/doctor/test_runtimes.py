@@ -14,12 +14,12 @@ from smtpproto.adapters import asyncio as on_asyncio
 from smtpproto.adapters import blocking
 from smtpproto.adapters import trio as on_trio
 from smtpproto.dns import Answer, Kind
-from smtpproto.doctor import Diagnosis, examine_domain
+from smtpproto.doctor import Examination, examine_domain
 from smtpproto.ports import Runtime
 from tests.doctor.healthy import DOMAIN, World
 
-Examination = Callable[[], Coroutine[Any, Any, Diagnosis]]
-RUNTIMES: dict[str, tuple[Callable[[], Runtime], Callable[[Examination], Diagnosis]]] = {
+Scene = Callable[[], Coroutine[Any, Any, Examination]]
+RUNTIMES: dict[str, tuple[Callable[[], Runtime], Callable[[Scene], Examination]]] = {
     "asyncio": (on_asyncio.Runtime, lambda function: asyncio.run(function())),
     "trio": (on_trio.Runtime, trio.run),
     "blocking": (blocking.Runtime, lambda function: blocking.run(function())),
@@ -32,7 +32,7 @@ def test_each_runtime_comes_to_the_same_diagnosis(name: str) -> None:
     world = World()
     world.options = evolve(world.options, connects=False)
 
-    async def examination() -> Diagnosis:
+    async def examination() -> Examination:
         world.zone.runtime = None
         return await examine_domain(DOMAIN, world.zone, make(), world.options)
 
@@ -59,7 +59,7 @@ def test_questions_that_block_end_the_examination_in_time() -> None:
             clock.time += 50
             return await world.zone.lookup(name, kind)
 
-    diagnosis = blocking.run(examine_domain(DOMAIN, Slow(), clock, world.options))
+    examination = blocking.run(examine_domain(DOMAIN, Slow(), clock, world.options))
     assert len(asked) == 4 and not world.web.asked
-    assert any("the time of 180 seconds is over" in it.what for it in diagnosis.findings)
+    assert any("the time of 180 seconds is over" in it.what for it in examination.findings)
     assert all(host.connections == 0 for host in world.net.hosts.values())

@@ -9,8 +9,8 @@ import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
+from smtpproto.diagnosis.status_meanings import MEANINGS
 from smtpproto.grammar.reply import EnhancedCode, Reply
-from smtpproto.grammar.status_meanings import MEANINGS
 
 CODES = Path(__file__).parents[2] / "docs/rfc/codes.csv"
 
