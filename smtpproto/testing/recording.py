@@ -67,7 +67,8 @@ class Recorder:
     def _take_line(self, side: Side) -> bytes:
         """Remove the next line of *side* from what is pending, and return it, or ``b""``."""
         pending = self._pending[side]
-        end = pending.find(CRLF) + len(CRLF) if CRLF in pending else 0
+        ending = CRLF if side == "C" and self._dialogue.in_content else b"\n"
+        end = pending.find(ending) + len(ending) if ending in pending else 0
         chunk = self._dialogue.chunk if side == "C" else 0
         if 0 < chunk <= len(pending):  # its end is no line end, perhaps
             end = min(end or chunk, chunk)

@@ -12,6 +12,8 @@ from typing import Self
 
 from attrs import define, field
 
+from ..adapters.listening import hosts_of
+from ..option_types import require_type
 from ..wire.lines import begins_tls
 from .recording import Recorder
 from .transcript import Side, Transcript
@@ -33,7 +35,8 @@ class RecordingProxy:
 
     A session ends when no side sends anything for *seconds*. At most *connections* clients are
     connected at a time: others are turned away. The last 1000 sessions are kept, of each at most
-    1,000,000 octets. Raises OSError if the port is in use.
+    1,000,000 octets. Raises OSError if the port is in use, TypeError and ValueError for wrong
+    arguments.
     """
 
     def __init__(  # noqa: PLR0913 - keywords
@@ -50,6 +53,10 @@ class RecordingProxy:
     ) -> None:
         self.host: str = host
         self.port: int = port
+        hosts_of(host, port)
+        require_type("seconds", seconds, int | float, "a number")
+        if not seconds > 0:
+            raise ValueError(f"seconds must be more than 0, not {seconds}")
         self._target = (target, target_port)
         self._masks, self._seconds, self._connections = masks, seconds, connections
         self._on_session = on_session
@@ -150,7 +157,7 @@ class RecordingProxy:
             async with self:
                 started.set()
                 await self._stopped.wait()
-        except OSError as error:
+        except Exception as error:
             failures.append(error)
         finally:
             started.set()

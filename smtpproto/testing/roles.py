@@ -26,7 +26,11 @@ class Role(Enum):
 
 
 class Dialogue:
-    """Follows a session line by line. It must see all lines, in their order."""
+    """Follows a session line by line. It must see all lines, in their order.
+
+    Some servers take LF alone for a line end, so a line that ends with it has ended, except in
+    content, which only CRLF.CRLF ends (RFC 5321 2.3.8, 4.1.1.4).
+    """
 
     def __init__(self) -> None:
         self.chunk: int = 0
@@ -35,7 +39,9 @@ class Dialogue:
         """Whether the last command was STARTTLS, and has no reply yet."""
         self.in_tls: bool = False
         """Whether the server has agreed to STARTTLS."""
-        self._content = self._auth = self._had_auth = False
+        self.in_content: bool = False
+        """Whether the client sends content after DATA."""
+        self._auth = self._had_auth = False
         self._open: Role | None = None  # of a line that has not ended
 
     def role(self, side: Literal["C", "S"], octets: bytes) -> Role:
@@ -47,7 +53,7 @@ class Dialogue:
         if code == b"334":
             self._auth = True
             return Role.CHALLENGE
-        self._content = self._content or code == b"354"
+        self.in_content = self.in_content or code == b"354"
         if octets[3:4] != b"-":  # the last line of a reply
             self._auth = False
             self.in_tls = self.awaits_tls and code == b"220"
@@ -59,15 +65,16 @@ class Dialogue:
             self.chunk = max(0, self.chunk - len(octets))
             return Role.CHUNK
         role = self._open or self._whole(octets)
-        self._open = None if octets.endswith(CRLF) else role
+        ended = octets.endswith(CRLF if role is Role.CONTENT else b"\n")
+        self._open = None if ended else role
         if self._open is Role.AUTH:
             self._open = Role.RESPONSE
         return role
 
     def _whole(self, octets: bytes) -> Role:
-        if self._content:
-            self._content = octets != b".\r\n"
-            return Role.CONTENT if self._content else Role.END
+        if self.in_content:
+            self.in_content = octets != b".\r\n"
+            return Role.CONTENT if self.in_content else Role.END
         if self._auth:
             return Role.RESPONSE
         return self._command(octets)
@@ -87,7 +94,7 @@ class Dialogue:
 
 def _chunk_size(octets: bytes) -> int:
     try:
-        command = parse_command(octets.removesuffix(CRLF))
+        command = parse_command(octets.rstrip(CRLF))
     except GrammarError:
         return 0
     return command.size if isinstance(command, Bdat) else 0

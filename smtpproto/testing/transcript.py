@@ -158,16 +158,17 @@ def mask(entry: Entry, role: Role | None) -> Entry:
     """Return *entry*, which plays *role* in the dialogue, without secrets."""
     if not isinstance(entry, Line) or role not in SECRET:
         return entry
+    octets = entry.octets.rstrip(CRLF)
     if role is Role.RESPONSE:
         shown = b"*" if entry.octets == b"*\r\n" else _MASK.encode()
     elif role is Role.CHALLENGE:
-        shown = entry.octets[:4].rstrip(CRLF) + _MASK.encode()
+        shown = octets[:4] + _MASK.encode()
     else:
-        known = re.match(rb"(?i:AUTH) +[A-Z0-9_-]{1,20}(?=[ \r])", entry.octets)
+        known = re.match(rb"(?i:AUTH) +[A-Z0-9_-]{1,20}(?=[ \r\n])", entry.octets)
         shown = known[0] if known else b"AUTH"
-        if known is None or known[0] != entry.octets.rstrip():
+        if known is None or known[0] != octets.rstrip():
             shown += b" " + _MASK.encode()
-    return evolve(entry, octets=shown + (CRLF if entry.octets.endswith(CRLF) else b""))
+    return evolve(entry, octets=shown + entry.octets[len(octets) :])
 
 
 def roles(entries: Iterable[Entry]) -> Iterator[tuple[Entry, Role | None]]:

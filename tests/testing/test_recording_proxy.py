@@ -12,6 +12,7 @@ import sys
 from collections.abc import Iterator
 from contextlib import closing, contextmanager
 from pathlib import Path
+from typing import Any
 
 import pytest
 
@@ -84,6 +85,12 @@ def test_a_session_without_a_server_ends_with_a_note() -> None:
         with socket.create_connection((proxy.host, proxy.port)) as sock:
             assert sock.recv(1) == b""
         assert str(proxy.transcripts[0]).startswith("*: no connection to the server: ")
+
+
+@pytest.mark.parametrize("options", [{"port": 70_000}, {"port": "x"}, {"seconds": 0}])
+def test_wrong_options_are_refused_before_the_proxy_starts(options: Any) -> None:
+    with pytest.raises((TypeError, ValueError), match=next(iter(options))):
+        RecordingProxy("localhost", 25, **options)
 
 
 def test_silent_sessions_and_too_many_end() -> None:

@@ -120,6 +120,36 @@ def test_a_secret_in_pieces_without_line_ends_is_masked() -> None:
     assert str(recorder.transcript) == masked
 
 
+def test_secrets_are_masked_where_lines_end_with_lf_alone() -> None:
+    recorder = Recorder()
+    recorder.feed("C", b"EHLO a\nAUTH LOGIN\n")
+    recorder.feed("S", b"334 VXNlcm5hbWU6\n")
+    recorder.feed("C", b"YW5u\nc2VjcmV0\n")
+    recorder.feed("S", b"235 ok\n")
+    recorder.feed("C", b"AUTH PLAIN AGFubgBzZWNyZXQ=\n")
+    recorder.feed("S", b"503 again\n354 go on\n")
+    recorder.feed("C", b"AUTH is a word\n.\nof the content\r\n.\r\nQUIT\n")
+    text = str(recorder.transcript)
+    assert (
+        text
+        == r"""
+C: EHLO a\n\
+C: AUTH LOGIN\n\
+S: 334 ***\n\
+C: ***\n\
+C: ***\n\
+S: 235 ok\n\
+C: AUTH PLAIN ***\n\
+S: 503 again\n\
+S: 354 go on\n\
+C: AUTH is a word\n.\nof the content
+C: .
+C: QUIT\n\
+"""[1:]
+    )
+    assert Transcript.parse(text) == recorder.transcript == recorder.transcript.masked()
+
+
 def test_tls_begins_after_the_last_line_of_a_220() -> None:
     recorder = record(("C", "STARTTLS\n"), ("S", "454 no\n"), ("C", "STARTTLS\n"), ("S", "220-a\n"))
     assert not recorder.in_tls
