@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 from collections.abc import Callable, Iterable
+from inspect import iscoroutine
 from typing import Any, TypeVar, overload
 
 from attrs import frozen
@@ -72,13 +73,17 @@ def explore(
     *simulation*: for example an :class:`.Internet`.
     """
     __tracebackhide__ = True
-    wanted = tuple(faults)
+    if isinstance(faults, str):
+        raise TypeError(f"faults is a list; pass [{faults!r}]")
+    wanted, seed = tuple(faults), None
     if unknown := [name for name in wanted if name not in FAULTS]:
         raise ValueError(f"no fault: {', '.join(unknown)}; there are {', '.join(FAULTS)}")
     runs = _Runs(scene, simulation, max_steps)
     counts = runs.count() if wanted else (0, 0, 0)
     for seed in range(seeds) if isinstance(seeds, int) else seeds:
         runs.check(seed, choose_point(seed, wanted, counts) if wanted else {})
+    if seed is None:
+        raise ValueError("there are no seeds; pass how many to try, for example seeds=1000")
 
 
 @frozen
@@ -113,11 +118,14 @@ class _Runs:
         """Return the simulation after the scene has run, and what that raised."""
         simulation = self.make(seed, traced=traced, max_steps=self.max_steps, **points)
         try:
-            self.scene(simulation)
+            returned = self.scene(simulation)
         except (KeyboardInterrupt, SystemExit):
             raise
         except BaseException as error:  # pytest.raises and pytest.fail raise no Exception
             return simulation, error
         finally:
             simulation.end()
+        if iscoroutine(returned):
+            returned.close()
+            raise TypeError("a scene is a plain function; run coroutines by simulation.run(...)")
         return simulation, None

@@ -128,3 +128,17 @@ def test_a_long_trace_keeps_its_last_lines() -> None:
 def test_unknown_faults_are_refused() -> None:
     with pytest.raises(ValueError, match="no fault: cuts; there are cut, stall"):
         explore(scene, faults=["cuts"])  # type: ignore[list-item]
+
+
+def test_a_test_that_would_try_nothing_is_an_error() -> None:
+    with pytest.raises(ValueError, match="there are no seeds"):
+        explore(scene, seeds=0)
+    with pytest.raises(ValueError, match="there are no seeds"):
+        explore(scene, seeds=[])
+    with pytest.raises(TypeError, match=r"pass \['cut'\]"):
+        explore(scene, faults="cut")  # type: ignore[arg-type]
+
+    async def never_awaited(simulation: Simulation) -> None: ...
+
+    with pytest.raises(TypeError, match="a scene is a plain function"):
+        explore(never_awaited, seeds=1)
