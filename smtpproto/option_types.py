@@ -111,6 +111,16 @@ def check_names(
             raise TypeError(f"{called}() got an unexpected argument {name!r}; {suggestion}")
 
 
+def near_name(name: str, known: Iterable[str]) -> str:
+    """Return ``"; did you mean ...?"`` with the *known* name that is most like the unknown *name*,
+    in any case; ``""`` if none is like it."""
+    from difflib import get_close_matches  # noqa: PLC0415  # only errors need it
+
+    names = {it.lower(): it for it in known}
+    near = get_close_matches(name.lower(), names, 1)
+    return f"; did you mean {names[near[0]]}?" if near else ""
+
+
 def _meant(name: str, known: Collection[str], parts: Mapping[str, type]) -> Iterator[str]:
     """Yield what the unknown argument *name* may stand for."""
     from difflib import get_close_matches  # noqa: PLC0415  # only errors need it

@@ -6,12 +6,12 @@ import re
 import tomllib
 from collections.abc import Callable, Iterable, Iterator, Mapping
 from contextlib import contextmanager
-from difflib import get_close_matches
 from pathlib import Path
 from typing import Any, TypeVar
 
 from ..errors import SMTPError
 from ..grammar.secret import Secret
+from ..option_types import near_name
 from .options import UsageError
 
 T = TypeVar("T")
@@ -167,9 +167,8 @@ class Table:
     def end(self) -> None:
         """Raise UsageError if there is a key that was not taken."""
         for name in self._left:
-            close = get_close_matches(name, self._known, n=1)
-            advice = f"; did you mean {close[0]}?" if close else ""
-            raise self.error(name, f"no such key; allowed are {', '.join(self._known)}{advice}")
+            text = f"no such key; allowed are {', '.join(self._known)}"
+            raise self.error(name, text + near_name(name, self._known))
 
 
 def of_fields(table: Table, make: Callable[..., T], kinds: Mapping[str, type]) -> T:

@@ -4,7 +4,6 @@ from __future__ import annotations
 
 import enum
 from collections.abc import Iterator
-from difflib import get_close_matches
 from functools import lru_cache
 
 from attrs import define, field, frozen
@@ -14,6 +13,7 @@ from ..dns import Kind, Resolver
 from ..grammar.ascii_case import lower
 from ..grammar.printable import printable
 from ..grammar.reply import GrammarError
+from ..option_types import near_name
 from .spf_evaluation import ascii_name, is_name
 from .spf_macro import MacroString, as_name
 from .spf_record import MECHANISMS, Directive, Modifier, SPFResult, Term, is_spf, read_terms
@@ -346,5 +346,4 @@ def _correction(message: str) -> str:
 
 @lru_cache(maxsize=128)
 def _meant(name: str) -> str:
-    near = get_close_matches(name, _NAMES, 1)
-    return f"; did you mean {near[0]}?" if near else ""
+    return near_name(name, _NAMES)

@@ -113,3 +113,8 @@ def test_messages_have_whole_lines_and_splits_lose_nothing(
     pieces = data.draw(strategies.splits(content))
     assert b"".join(pieces) == content
     assert all(pieces)
+
+
+def test_an_unknown_verb_is_an_error_that_names_the_nearest() -> None:
+    with pytest.raises(ValueError, match=r"no such verb: 'MAYL'; did you mean MAIL\?"):
+        strategies.commands(["MAYL"])

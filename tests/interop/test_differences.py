@@ -98,7 +98,7 @@ REASONS = [
     Reason("Postfix", ".*:vrfy bob .*", "252 says nothing about a name", "5321 3.5.3"),
     Reason("Postfix", ".*x{2000}.*", "a command has 512 octets at most", "5321 4.5.3.1.4"),
     Reason("aiosmtpd", "data:x{3000}.*", "more than 1000 octets may be accepted", "5321 4.5.3.1"),
-    Reason("", ".*:(get|rto:|hev6:).*", "421 closes a session of another protocol", "5321 3.8"),
+    Reason("", ".*:(get|rto:|hev6:).*", "421 closes a session of another protocol", "5321 7.8"),
     Reason("Postfix", ".*:([^a-z].*|(mailfrom|rcpt<to):.*)", "500, and not closed", "5321 4.2.4"),
 ]  # fmt: skip
 

@@ -3,13 +3,13 @@
 from __future__ import annotations
 
 from collections.abc import Callable, Iterator, Mapping
-from difflib import get_close_matches
 from functools import cached_property
 from importlib.resources import files
 from random import Random
 
 from attrs import evolve
 
+from ...option_types import near_name, require_type
 from .compiled import Compiler, names_in
 from .generator import Generator, damage
 from .nodes import Choice, Node
@@ -41,6 +41,7 @@ class Grammar(Mapping[str, Rule]):
         Raises ValueError for a rule that starts with itself, and for octets in which rules are
         nested more than 50 times.
         """
+        require_type("octets", octets, bytes | bytearray | memoryview, "bytes")
         return recognise(octets, self._key(name), self._compiler)
 
     def sentences(self, name: str, seed: int = 0) -> Iterator[bytes]:
@@ -68,9 +69,7 @@ class Grammar(Mapping[str, Rule]):
         key = name.lower()
         if key in self._rules:
             return key
-        close = get_close_matches(key, self._rules, 1)
-        hint = f"; did you mean {self._rules[close[0]].name}?" if close else ""
-        raise KeyError(f"the grammar has no rule {name!r}{hint}")
+        raise KeyError(f"the grammar has no rule {name!r}{near_name(name, self)}")
 
     @cached_property
     def _compiler(self) -> Compiler:

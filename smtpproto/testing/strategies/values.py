@@ -25,6 +25,7 @@ from ...grammar.scheduling import MAX_SECONDS, ByMode, DeliverBy, NoSupport, Val
 from ...grammar.secret import Secret
 from ...grammar.unitext import encode_unitext
 from ...grammar.xtext import encode_xtext
+from ...option_types import near_name
 from .addresses import domains, forward_paths, hosts, reverse_paths
 from .texts import ASCII, ATEXT, LET_DIG, UNICODE, fit, kept, octets, subsets, texts
 
@@ -244,6 +245,8 @@ _BY_VERB: Mapping[str, SearchStrategy[c.Command]] = {
 
 def commands(verbs: Collection[str] = tuple(COMMANDS)) -> SearchStrategy[c.Command]:
     """Commands with one of *verbs*. A line may be longer than servers accept."""
+    if unknown := [verb for verb in verbs if verb not in _BY_VERB]:
+        raise ValueError(f"no such verb: {unknown[0]!r}{near_name(unknown[0], _BY_VERB)}")
     return st.one_of(*(_BY_VERB[verb] for verb in sorted(verbs)))
 
 

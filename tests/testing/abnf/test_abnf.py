@@ -8,7 +8,7 @@ from random import Random
 
 import abnf
 import pytest
-from hypothesis import find, given
+from hypothesis import find, given, settings
 from hypothesis import strategies as st
 
 from smtpproto.testing.abnf import SMTP, SMTPUTF8, matching, near_misses, parse_abnf
@@ -90,6 +90,11 @@ def test_an_unknown_rule_is_an_error_that_names_the_nearest() -> None:
         matching("Mailboks")
 
 
+def test_text_in_the_place_of_octets_is_an_error() -> None:
+    with pytest.raises(TypeError, match="octets cannot be of the type str; pass bytes"):
+        SMTP.matches("Mailbox", "ann@example.org")  # type: ignore[arg-type]
+
+
 def test_rules_that_contain_themselves_are_matched_and_bounded() -> None:
     assert NESTED.matches("comment", b"(a(b)(c(d)))")
     assert not NESTED.matches("comment", b"(a(b)(c(d))")
@@ -125,7 +130,9 @@ def test_most_near_misses_do_not_match() -> None:
 
 
 def test_a_sentence_shrinks_to_the_simplest() -> None:
-    assert find(matching("Mailbox"), lambda octets: b"[" in octets) == b"0@[0.0.0.0]"
+    same = settings(derandomize=True, database=None)  # a few others end at '"0"@[0.0.0.0]'
+    found = find(matching("Mailbox"), lambda octets: b"[" in octets, settings=same)
+    assert found == b"0@[0.0.0.0]"
 
 
 class Peer(abnf.Rule):
