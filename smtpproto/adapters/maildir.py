@@ -28,7 +28,7 @@ from ..option_types import require_type
 from .deliverers import NO_MAILBOX, STORED, failure, mailbox_at, octets_for
 from .segments import sync_directory, sync_file, write_all
 
-__all__ = ["Maildir"]
+__all__ = ["Maildir", "MaildirFolder", "NewMessage"]
 
 _OVER_QUOTA = Reply(452, "4.2.2", "The mailbox is full")
 _OLD = 15 * 60  # seconds, after which a full mailbox is counted again (Maildir++)
@@ -110,7 +110,7 @@ class Maildir:
         size = MailboxSize(path, self._quota)
         if not size.has_room(message.size):
             return _OVER_QUOTA
-        new = written[recipient] = self._folder(path, recipient).begin(size)
+        new = written[recipient] = NewMessage(self._folder(path, recipient), size.add)
         for piece in octets_for(message, recipient, content, crlf=self._crlf):
             new.write(piece)
         return None
@@ -127,7 +127,10 @@ class Maildir:
 
 class MaildirFolder:
     """The directory *path* with ``tmp``, ``new`` and ``cur``, which are made if they are missing.
-    Raises OSError."""
+    Raises OSError.
+
+    A handler stores a message as it arrives if its hook *data* returns :meth:`begin`.
+    """
 
     def __init__(self, path: str | os.PathLike[str]) -> None:
         self.path: Path = Path(path)
@@ -141,9 +144,9 @@ class MaildirFolder:
             sync_directory(self.path)
             sync_directory(self.path.absolute().parent)
 
-    def begin(self, size: MailboxSize | None = None) -> NewMessage:
-        """Return a file for a message; *size* counts it when it is delivered."""
-        return NewMessage(self, size)
+    def begin(self) -> NewMessage:
+        """Return a file for a message. Raises OSError."""
+        return NewMessage(self)
 
 
 class NewMessage:
@@ -151,11 +154,12 @@ class NewMessage:
 
     It is written to ``tmp``. :meth:`sync` brings it to the disk, :meth:`link` makes it visible, and
     :meth:`settle` makes its name durable; :meth:`commit` is all three. Each may raise OSError;
-    nothing can be seen after :meth:`abort`.
+    nothing can be seen after :meth:`abort`. *count* is called with the number of octets of a
+    message that was delivered.
     """
 
-    def __init__(self, folder: MaildirFolder, size: MailboxSize | None) -> None:
-        self._size = size
+    def __init__(self, folder: MaildirFolder, count: Callable[[int], object] = bool) -> None:
+        self._count = count
         self._octets = 0
         self._new = folder.new
         self._temporary = folder.tmp / _unique_name()
@@ -186,8 +190,7 @@ class NewMessage:
         self.is_settled = True
         with contextlib.suppress(OSError):  # readers remove what is old in tmp
             self._temporary.unlink()
-        if self._size is not None:
-            self._size.add(self._octets)
+        self._count(self._octets)
 
     def commit(self) -> None:
         """Deliver the message; if that fails, remove it, and raise OSError."""
