@@ -137,6 +137,11 @@ class Pool:
         """Send one message over a free connection; see :meth:`Client.send`."""
         return run(self._pool.send(message, envelope))
 
+    def connect(self) -> None:
+        """Open a connection for the next message, unless the pool keeps one already; raise what
+        that raises."""
+        run(self._pool.connect())
+
     def close(self) -> None:
         """Send QUIT on all connections, on those in use when they are free."""
         run(self._pool.close())

@@ -7,7 +7,7 @@ from collections import deque
 from collections.abc import Awaitable, Callable
 from contextlib import AsyncExitStack, suppress
 from functools import partial
-from typing import Any, Self, cast
+from typing import Any, Self, TypeVar, cast
 
 import attrs
 from attrs import define, field, frozen
@@ -32,6 +32,8 @@ from .config import ClientConfig, ConnectOptions
 from .connection import Client, open_client, send_within
 from .deadline import Deadline
 from .target import Target, make_target
+
+T = TypeVar("T")
 
 _log = logging.getLogger("smtpproto.client")
 
@@ -118,6 +120,14 @@ class Pool:
         """
         return await self._send_in_turn(message, lambda _: envelope)
 
+    async def connect(self) -> None:
+        """Open a connection for the next message, unless the pool keeps one already.
+
+        A program that calls this as it starts learns at once of a wrong host or password. Raises
+        what opening a connection raises, like :meth:`send`.
+        """
+        await self._in_turn(self._connect)
+
     async def close(self) -> None:
         """Send QUIT on all connections; on those in use, as soon as they are free. May be called
         twice."""
@@ -134,11 +144,16 @@ class Pool:
         await self.close()
 
     async def _send_in_turn(self, message: Source, envelope_for: EnvelopeFor) -> Outcome:
+        return await self._in_turn(partial(self._send, message, envelope_for))
+
+    async def _in_turn(self, action: Callable[[Deadline], Awaitable[T]]) -> T:
+        """Wait until a connection may be used or opened; then return what *action* returns. The
+        time for it begins then."""
         await self._semaphore.acquire()
         try:
             deadline = Deadline(self._runtime.now, self._total)
             deadline.start()
-            return await self._send(message, envelope_for, deadline)
+            return await action(deadline)
         finally:
             self._semaphore.release()
 
@@ -148,12 +163,12 @@ class Pool:
         """Send over a kept connection; if that fails, over a new one, because the other kept ones
         may be dead as well."""
         rewind = repeater(message)
-        connection = await self._take_idle() or await self._open_new(deadline)
-        kept = connection.messages > 0
+        kept = await self._take_idle()
+        connection = kept or await self._open_new(deadline)
         try:
             return await self._send_over(connection, message, envelope_for, deadline)
         except (TransportError, RemoteProtocolError, SendRefused, NotOffered) as error:
-            may_retry = kept and connection.exhausted and not deadline.passed
+            may_retry = kept is not None and connection.exhausted and not deadline.passed
             if not (may_retry and (rewind() or _content_unread(error))):
                 raise
             _log.info("sending again over another connection: %s", error)
@@ -185,6 +200,12 @@ class Pool:
         return outcome
 
     # -- connections -------------------------------------------------------------------------
+
+    async def _connect(self, deadline: Deadline) -> None:
+        if (kept := await self._take_idle()) is not None:
+            self._idle.append(kept)
+        else:
+            await self._keep(await self._open_new(deadline))
 
     async def _take_idle(self) -> _Connection | None:
         """Retire what has expired; return the connection used last, which is the most likely to

@@ -38,6 +38,44 @@ def test_messages_sent_one_after_the_other_share_a_connection() -> None:
     assert simulated.handler.open == 0
 
 
+def test_connect_opens_one_connection_which_messages_use() -> None:
+    simulated = SimulatedPool()
+
+    async def task(pool: Pool) -> None:
+        for _ in range(2):
+            await pool.connect()
+            assert simulated.handler.connections == 1
+        await send(pool, 0)
+
+    simulated.run(task)
+    assert simulated.handler.connections == 1
+
+
+def test_connect_leaves_an_idle_connection_as_old_as_it_is() -> None:
+    simulated = SimulatedPool(pool_options={"max_idle": 15})
+
+    async def task(pool: Pool) -> None:
+        for _ in range(3):
+            await pool.connect()
+            await simulated.simulation.sleep(10)
+
+    simulated.run(task)
+    assert simulated.handler.connections == 2
+
+
+def test_connect_raises_what_opening_a_connection_raises() -> None:
+    refused = LocalProtocolError("no")
+
+    async def refuse(*_: object) -> Client:
+        raise refused
+
+    pool = Pool(blocking.Runtime(), refuse)
+    for _ in range(2):  # it does not keep the slot
+        with pytest.raises(LocalProtocolError) as caught:
+            blocking.run(pool.connect())
+        assert caught.value is refused
+
+
 @pytest.mark.parametrize(
     ("options", "connections"),
     [
