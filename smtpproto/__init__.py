@@ -30,6 +30,7 @@ are
 * ``smtpproto.adapters.https``, ``smtpproto.adapters.sqlite_policies`` and
   ``smtpproto.adapters.cryptography_certificates``: what MTA-STS and DANE need: files by HTTPS, a
   place for policies, and certificates;
+* ``smtpproto.adapters.django``: an email backend for Django;
 * ``smtpproto.adapters.status_page`` and ``smtpproto.adapters.prometheus_client``: a page that shows
   what an MTA does, and metrics of it;
 * ``smtpproto.testing``: tools for testing programs that send or receive mail.

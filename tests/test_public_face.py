@@ -26,6 +26,7 @@ PUBLIC = (
     "smtpproto.adapters.blocking",
     "smtpproto.adapters.cryptography_certificates",
     "smtpproto.adapters.cryptography_keys",
+    "smtpproto.adapters.django",
     "smtpproto.adapters.dnspython",
     "smtpproto.adapters.https",
     "smtpproto.adapters.maildir",

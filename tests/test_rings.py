@@ -74,7 +74,7 @@ BELOW["__init__"] = [*BELOW]
 IO_MODULES = {
     "asyncio", "trio", "anyio", "socket", "socketserver", "select", "selectors", "threading",
     "multiprocessing", "subprocess", "signal", "time", "random", "secrets", "uuid",
-    "os", "pathlib", "shutil", "tempfile", "platform", "getpass",
+    "django", "os", "pathlib", "shutil", "tempfile", "platform", "getpass",
 }  # fmt: skip
 CLOCK = {"now", "utcnow", "today", "fromtimestamp"}  # these functions of datetime read the clock
 OUTER = {"adapters", "cli", "testing"}
