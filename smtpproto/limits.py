@@ -53,6 +53,7 @@ SUBMISSION_SERVERS = 10  # of a domain, of those that its SRV records name
 DOCTOR_HOSTS = 5  # that take mail, at which the doctor looks
 DNS_QUESTIONS = 400  # about one domain or message; SPF alone may need 123
 DOCTOR_SECONDS = 180.0  # for one domain
+PROBE_SECONDS = 120.0  # for one server
 SPF_EXPLANATION = 1000  # octets of an explanation, which must fit into a reply
 STS_POLICY = 65536  # octets of a policy; RFC 8461 3.3
 STS_MAX_AGE = 31_557_600  # seconds for which a policy is kept; RFC 8461 3.2

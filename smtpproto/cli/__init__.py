@@ -37,6 +37,10 @@ _COMMANDS = {
         "explain_command",
         "say in plain words what a reply of a mail server means, and what to try",
     ),
+    "probe": (
+        "probe_command",
+        "find out what a mail server says on its ports, and what is wrong with it",
+    ),
     "record": ("record", "record the sessions of a client and a server, as a proxy between them"),
     "check": ("check_command", "find out what large receivers will say about a message"),
 }

@@ -33,6 +33,7 @@ _log = logging.getLogger("smtpproto.client")
 # Seconds to read what a server sent before the link broke: either it has arrived, or never will.
 _DRAIN_TIMEOUT = 1.0
 
+_PLAIN_FAULTS = (TimedOut.fault, ConnectionLost.fault)
 _CHECK_IMPLICIT_TLS = (
     'whether this port wants TLS from the first octet, as port 465 does: tls="implicit"'
 )
@@ -344,10 +345,10 @@ class Link:
         if waiting and waiting[0].what is not Step.GREETING:
             error.command = error.command or str(waiting[0])
         error.phase = error.phase or self.error_phase
-        if isinstance(error, ConnectionLost) and error.phase == "hello":
+        if error.fault == ConnectionLost.fault and error.phase == "hello":
             error.fault = "closed-after-hello"
         no_greeting = error.phase == "greeting" and self._server_silent and self.tls is None
-        if no_greeting and isinstance(error, TimedOut | ConnectionLost):
+        if no_greeting and error.fault in _PLAIN_FAULTS:
             error.fault = "silent" if isinstance(error, TimedOut) else "closed-at-once"
         if no_greeting and not error.check:
             error.check = _CHECK_IMPLICIT_TLS
@@ -410,4 +411,6 @@ def _in_the_middle(error: TransportError, unfinished: str) -> TransportError:
     """Return *error* with the start of the reply in which it came, if any."""
     if unfinished:
         error.message += f" in the middle of a reply: '{unfinished}'"
+        bare = r"\n" in unfinished.replace(r"\r\n", "")
+        error.fault = "bare-newline" if bare else "unfinished-reply"
     return error

@@ -1,16 +1,17 @@
-"""Asks a server whether it would take mail for some recipients, and sends none."""
+"""Asks a server what it would do, and sends no mail."""
 
 from __future__ import annotations
 
 from collections.abc import Iterable
 
 from .. import commands
+from ..errors import TimedOut
 from ..grammar.address import ForwardPath, ReversePath
 from ..grammar.reply import Reply
 from .connection import Client
 from .link import Conversation
 
-__all__ = ["probe"]
+__all__ = ["answers_groups", "probe"]
 
 
 async def probe(
@@ -30,3 +31,22 @@ async def probe(
                 return replies
         await link.request(commands.Rset())
     return replies
+
+
+async def answers_groups(client: Client) -> bool:
+    """Return whether the server answers each of several commands that are sent together (RFC 2920
+    3.1): RSET, RSET, NOOP. After False, the connection cannot be used any more.
+
+    Raises TransportError and RemoteProtocolError if the connection fails otherwise.
+    """
+    link = client._link
+    with Conversation(link, "probe"):
+        first = await link.begin(commands.Rset())
+        link.say(commands.Rset())
+        last = link.say(commands.Noop())
+        await link.reply_to(first)
+        try:
+            await link.reply_to(last)
+        except TimedOut:
+            return False
+    return True

@@ -339,6 +339,23 @@ FAULTS: Mapping[str, tuple[Cause, ...]] = {
     "ssh": _not_smtp("SSH", "port 22"),
     "not-smtp": (_NOT_SMTP, _PROTOCOL_ERROR),
     "reply-too-long": (_PROTOCOL_ERROR, _NOT_SMTP),
+    "unfinished-reply": (
+        Cause(
+            "The server sends its reply very slowly, or does not end it: to hold clients up"
+            " (a tarpit), or because its program hangs.",
+            OTHER_SIDE,
+            f"Wait longer, or use another server. {_LOG}",
+        ),
+        _LOST_ON_THE_WAY,
+    ),
+    "bare-newline": (
+        Cause(
+            "The server ends its lines with LF alone. Only CRLF ends a line in SMTP (RFC 5321"
+            " 2.3.8), so its reply never ends.",
+            OTHER_SIDE,
+            "Let the server send CRLF. Scripts and test servers have this fault most often.",
+        ),
+    ),
     "protocol-error": (_PROTOCOL_ERROR,),
     "outcome-unknown": (
         Cause(

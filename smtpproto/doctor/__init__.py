@@ -19,6 +19,7 @@ if TYPE_CHECKING:
     from .facts import DoctorOptions
     from .finding import Examination, Finding, Severity, Subject
     from .message_examination import examine_message
+    from .server_examination import ProbeOptions, examine_server
 else:
     __getattr__, __dir__ = late_names(
         __name__,
@@ -27,19 +28,12 @@ else:
             ".facts": "DoctorOptions",
             ".finding": "Examination Finding Severity Subject",
             ".message_examination": "examine_message",
+            ".server_examination": "ProbeOptions examine_server",
             "..diagnosis.receivers": "DEMANDS Demand Need",
         },
     )
 
 __all__ = [
-    "DEMANDS",
-    "Demand",
-    "DoctorOptions",
-    "Examination",
-    "Finding",
-    "Need",
-    "Severity",
-    "Subject",
-    "examine_domain",
-    "examine_message",
+    "DEMANDS", "Demand", "DoctorOptions", "Examination", "Finding", "Need", "ProbeOptions",
+    "Severity", "Subject", "examine_domain", "examine_message", "examine_server",
 ]  # fmt: skip

@@ -37,6 +37,9 @@ class Subject(enum.Enum):
     PORT = "port"
     STARTTLS = "starttls"
     CERTIFICATE = "certificate"
+    EHLO = "ehlo"
+    LOGIN = "login"
+    DRY_RUN = "dry-run"
     POSTMASTER = "postmaster"
     SPF = "spf"
     DKIM = "dkim"
@@ -62,6 +65,9 @@ _TITLES = {
     Subject.PORT: "Ports and greetings",
     Subject.STARTTLS: "TLS (STARTTLS)",
     Subject.CERTIFICATE: "Certificates",
+    Subject.EHLO: "What the server offers (EHLO)",
+    Subject.LOGIN: "Logins (AUTH)",
+    Subject.DRY_RUN: "Whether it would take a message",
     Subject.POSTMASTER: "Addresses that every domain has",
     Subject.SPF: "SPF",
     Subject.DKIM: "DKIM",
@@ -107,6 +113,9 @@ class Finding:
     """The record to publish, as a line of a zone; "" if there is none."""
     detail: str = field(default="", converter=_told_lines)
     """More, on several lines, for example the tree of SPF."""
+    fault: str = ""
+    """A short name for what is wrong, for programs, as in :attr:`.Diagnosis.fault`; "" if all is
+    well, or if there is no name."""
 
     def publishing(self, record: str) -> Finding:
         """Return it with the record to publish."""
@@ -123,6 +132,7 @@ class Finding:
             "mend": self.mend,
             "record": self.record,
             "detail": self.detail,
+            "fault": self.fault,
         }
         return {name: value for name, value in values.items() if value}
 

@@ -16,7 +16,9 @@ from ..limits import Timeouts
 from ..tls import TLSInfo, TLSVerify
 from .facts import Facts
 
-__all__ = ["ROLES", "Session", "open_session", "server_sessions", "submission_sessions"]
+__all__ = [
+    "ROLES", "Session", "open_session", "seen", "server_sessions", "submission_sessions",
+]  # fmt: skip
 
 ROLES = ("postmaster", "abuse")  # RFC 5321 4.5.1, RFC 2142 4
 _TIMEOUTS = Timeouts(connect=10, total=60)
@@ -47,7 +49,8 @@ class Session:
     @property
     def where(self) -> str:
         """The host, its address and the port, in words."""
-        return f"{self.host} [{self.address}] port {self.port}"
+        address = f" [{self.address}]" if self.address != self.host else ""
+        return f"{self.host}{address} port {self.port}"
 
 
 async def server_sessions(facts: Facts) -> AsyncIterator[Session]:
@@ -107,14 +110,18 @@ async def _talk(
         timeouts=_TIMEOUTS,
     )
     async with await open_client(facts.runtime, session.address, session.port, config) as client:
-        return evolve(
-            session,
-            greeting=client.greeting,
-            extensions=client.extensions,
-            tls=client.tls,
-            tls_refused=client.tls_refused,
-            replies=await _ask(client, asks),
-        )
+        return evolve(seen(session, client), replies=await _ask(client, asks))
+
+
+def seen(session: Session, client: Client) -> Session:
+    """Return *session* with what *client* has seen while it connected."""
+    return evolve(
+        session,
+        greeting=client.greeting,
+        extensions=client.extensions,
+        tls=client.tls,
+        tls_refused=client.tls_refused,
+    )
 
 
 async def _ask(client: Client, asks: Iterable[str]) -> dict[str, Reply]:

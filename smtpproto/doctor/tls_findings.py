@@ -9,7 +9,7 @@ from ..tls.validity import expiry
 from .finding import Finding, Subject, error, ok, warning
 from .session import Session
 
-__all__ = ["judge_tls"]
+__all__ = ["day_of", "judge_expiry", "judge_tls"]
 
 Judge = Callable[[Subject, str, str, str, str], Finding]
 _EPOCH = datetime(1970, 1, 1, tzinfo=UTC)
@@ -66,12 +66,24 @@ def _mend(reason: str, host: str) -> str:
 
 def _valid(session: Session, now: float) -> Finding:
     assert session.tls is not None
+    if (soon := judge_expiry(session, now)) is not None:
+        return soon
     end = expiry(session.tls.peer_certificate or b"")
-    if end is None:
-        return ok(Subject.CERTIFICATE, session.where, f"is valid for {session.host}")
-    day = (_EPOCH + timedelta(seconds=end)).date()
-    if end - now > _SOON:
-        return ok(Subject.CERTIFICATE, session.where, f"is valid for {session.host} until {day}")
-    text = f"expires soon, on {day}"
+    until = "" if end is None else f" until {day_of(end)}"
+    return ok(Subject.CERTIFICATE, session.where, f"is valid for {session.host}{until}")
+
+
+def judge_expiry(session: Session, now: float) -> Finding | None:
+    """Return the finding for a certificate that expires soon, or None."""
+    assert session.tls is not None
+    end = expiry(session.tls.peer_certificate or b"")
+    if end is None or end - now > _SOON:
+        return None
     mend = "Renew the certificate, and find out why no program has."
+    text = f"expires soon, on {day_of(end)}"
     return warning(Subject.CERTIFICATE, session.where, text, _UNVERIFIED, mend)
+
+
+def day_of(time: float) -> str:
+    """Return the day of a *time* in seconds since the epoch."""
+    return str((_EPOCH + timedelta(seconds=time)).date())

@@ -14,9 +14,11 @@ from smtpproto.adapters import asyncio as on_asyncio
 from smtpproto.adapters import blocking
 from smtpproto.adapters import trio as on_trio
 from smtpproto.dns import Answer, Kind
-from smtpproto.doctor import Examination, examine_domain
+from smtpproto.doctor import Examination, ProbeOptions, examine_domain, examine_server
 from smtpproto.ports import Runtime
+from smtpproto.testing import SMTPD
 from tests.doctor.healthy import DOMAIN, World
+from tests.support.runtimes import Run, on_real
 
 Scene = Callable[[], Coroutine[Any, Any, Examination]]
 RUNTIMES: dict[str, tuple[Callable[[], Runtime], Callable[[Scene], Examination]]] = {
@@ -63,3 +65,11 @@ def test_questions_that_block_end_the_examination_in_time() -> None:
     assert len(asked) == 4 and not world.web.asked
     assert any("the time of 180 seconds is over" in it.what for it in examination.findings)
     assert all(host.connections == 0 for host in world.net.hosts.values())
+
+
+@on_real
+def test_each_runtime_probes_a_server(run: Run) -> None:
+    with SMTPD() as smtpd:
+        options = ProbeOptions(ports=(smtpd.port,), addresses=("127.0.0.1",))
+        examination = run(lambda runtime: examine_server("localhost", runtime, options))
+    assert {it.fault for it in examination.findings if it.fault} == {"starttls-not-offered"}
