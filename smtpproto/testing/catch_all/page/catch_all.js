@@ -64,7 +64,7 @@ async function refresh() {
   const unread = values.unread ? `, ${values.unread} unread` : "";
   $("counts").textContent = query ? `${values.found} of ${count(values.messages, "message")}`
     : `${count(values.messages, "message")}${unread}`;
-  document.title = `${values.unread ? `(${values.unread}) ` : ""}Mail – smtpproto`;
+  document.title = `${values.unread ? `(${values.unread}) ` : ""}Mail - smtpproto`;
   $("delete-all").textContent = query ? "Delete found" : "Delete all";
   $("delete-all").disabled = $("read-all").disabled = list.length === 0;
   if (open && !list.some((it) => it.id === open.id) && !query) closeMessage();
@@ -264,7 +264,8 @@ function attachmentItem(message, attachment, number) {
     "aria-label": `Download ${attachment.name || attachment.type}`,
   });
   const kind = `${attachment.type}, ${size(attachment.size)}`;
-  item.append(element("span", attachment.name || "(no name)", { class: "name", dir: "auto" }),
+  const inline = attachment.content_id ? `(in the HTML: ${attachment.content_id})` : "(no name)";
+  item.append(element("span", attachment.name || inline, { class: "name", dir: "auto" }),
     element("span", kind, { class: "soft" }), link);
   return item;
 }
@@ -313,7 +314,7 @@ async function addFailure(event) {
 async function refreshFailures() {
   const found = await ask("/api/failures").catch(() => ({ list: [] }));
   $("failure-list").replaceChildren(...found.list.map(failureItem));
-  if (!found.list.length) $("failure-list").append(element("li", "Nothing: all mail is taken.", { class: "soft" }));
+  if (!found.list.length) $("failure-list").append(element("li", "Nothing: the server takes all mail.", { class: "soft" }));
   const active = found.list.filter((it) => !it.over);
   $("banner").hidden = active.length === 0;
   $("banner").textContent = `${active.length === 1 ? "1 failure is" : `${active.length} failures are`}`
@@ -322,7 +323,8 @@ async function refreshFailures() {
 
 function failureItem(failure) {
   const item = element("li");
-  const happened = failure.over ? "over" : `happened ${count(failure.happened, "time")}`;
+  const soFar = failure.happened ? `happened ${count(failure.happened, "time")}` : "not yet happened";
+  const happened = failure.over ? "over" : soFar;
   const text = element("span", `${failure.description} – ${happened}`, { class: failure.over ? "over" : "", dir: "auto" });
   const button = element("button", "Remove", { type: "button", "aria-label": `Remove: ${failure.description}` });
   button.addEventListener("click", async () => {
