@@ -2,6 +2,7 @@
 
 ``smtpd`` is a mail server for tests of programs that send mail, ``trouble`` what can go wrong with
 it, and ``inbox`` the handler that keeps what arrives: see docs/tutorials/testing.md.
+``catch_all`` is a server that takes all mail and shows it on a page: see docs/howto/catch-all.md.
 ``transcript`` is the text form of a dialogue, ``recording`` and ``recording_proxy`` record
 one, ``replay`` and ``machine_replay`` play one side of it, and ``shrinking`` shortens it: see
 docs/howto/transcripts.md.
@@ -20,6 +21,7 @@ from typing import TYPE_CHECKING
 from ..late_names import late_names
 
 if TYPE_CHECKING:
+    from .catch_all import CatchAll
     from .exploring import SeedFailed, explore
     from .fault_points import FaultPoints, SimulationOptions
     from .inbox import Inbox, ReceivedMessage
@@ -55,6 +57,7 @@ else:  # importing this package needs neither hypothesis nor pytest, and costs n
     __getattr__, __dir__ = late_names(
         __name__,
         {
+            ".catch_all": "CatchAll",
             ".exploring": "SeedFailed explore",
             ".fault_points": "FaultPoints SimulationOptions",
             ".inbox": "Inbox ReceivedMessage",
@@ -80,10 +83,11 @@ else:  # importing this package needs neither hypothesis nor pytest, and costs n
     )
 
 __all__ = [
-    "SMTPD", "AsyncSMTPD", "Cancelled", "Deadlock", "Delay", "Drop", "FaultPoints", "Faults",
-    "Greylist", "Inbox", "Livelock", "Mood", "ReceivedMessage", "Recorder", "RecordingProxy",
-    "Refuse", "RunTrace", "SMTPDOptions", "ScriptedStream", "SeedFailed", "SimulatedHost",
-    "SimulatedSemaphore", "SimulatedStream", "Simulation", "SimulationOptions", "Source", "Task",
-    "Transcript", "Trouble", "Wait", "Zone", "assert_matches", "explore", "replay_on_machine",
-    "replay_over_socket", "replay_to_client", "replay_to_server", "rerun", "shrink",
+    "SMTPD", "AsyncSMTPD", "Cancelled", "CatchAll", "Deadlock", "Delay", "Drop", "FaultPoints",
+    "Faults", "Greylist", "Inbox", "Livelock", "Mood", "ReceivedMessage", "Recorder",
+    "RecordingProxy", "Refuse", "RunTrace", "SMTPDOptions", "ScriptedStream", "SeedFailed",
+    "SimulatedHost", "SimulatedSemaphore", "SimulatedStream", "Simulation", "SimulationOptions",
+    "Source", "Task", "Transcript", "Trouble", "Wait", "Zone", "assert_matches", "explore",
+    "replay_on_machine", "replay_over_socket", "replay_to_client", "replay_to_server", "rerun",
+    "shrink",
 ]  # fmt: skip

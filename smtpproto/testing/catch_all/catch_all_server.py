@@ -11,6 +11,7 @@ from ...adapters.blocking_server import Server
 from ...adapters.listening import HostOption
 from ...adapters.loopback_pages import serve_pages
 from ...grammar.envelope import Envelope
+from ...limits import Limits
 from ...ports import Event, Runtime, Stream
 from ...server import Conversation, HandlerSource, Usage
 from ...server.config import ServerConfig, ServerOptions
@@ -19,7 +20,7 @@ from ..inbox import Inbox, ReceivedMessage
 from ..recording import Recorder
 from ..troubled import TroubledConnection, TroubledStream
 from .failures import Failures
-from .kept_mail import KEEP, OCTETS, KeptMail, KeptMessage
+from .kept_mail import KEEP, OCTETS, KeptMail
 from .mail_api import METHODS, MailAPI
 
 _CLIENTS = 32  # of the page at the same time
@@ -32,10 +33,12 @@ class CatchAll:
 
     It listens for mail on *host* and *port*. The page is on *web_port* of 127.0.0.1, whatever the
     host; 0 is a free port. It keeps in memory at most *keep* messages and *octets* of them in all,
-    and drops the oldest. Options: see :class:`.ServerConfig`. Raises OSError if it cannot listen.
+    and drops the oldest. *on_message* is called with each message, by the thread of its connection.
+    Options: see :class:`.ServerConfig`. Raises OSError if it cannot listen, and ValueError if the
+    largest message would have no room.
     """
 
-    def __init__(
+    def __init__(  # noqa: PLR0913 - keywords
         self,
         host: HostOption = "127.0.0.1",
         port: int = 0,
@@ -43,14 +46,18 @@ class CatchAll:
         web_port: int = 0,
         keep: int = KEEP,
         octets: int = OCTETS,
+        on_message: Callable[[ReceivedMessage], object] = bool,
         **options: Unpack[ServerOptions],
     ) -> None:
+        largest = options.get("limits", Limits()).message_size
+        if largest is None or largest > octets:
+            raise ValueError(f"octets must be at least limits.message_size, which is {largest}")
         self._mail = KeptMail(messages=keep, octets=octets)
         self._failures = Failures()
         self._server = _Server(self._end_delays, host, port, **options)
         self._server._make_conversation = self._converse
         self._web_port, self._bound = web_port, 0
-        self._on_message: Callable[[KeptMessage], object] = bool
+        self._on_message = on_message
         self._over: Event | None = None
         self._stack = ExitStack()
 
@@ -68,6 +75,15 @@ class CatchAll:
     def messages(self) -> list[ReceivedMessage]:
         """The messages that it keeps, the oldest first."""
         return [it.received for it in reversed(self._mail.newest())]
+
+    def serve_forever(self, on_start: Callable[[CatchAll], object] = bool) -> None:
+        """Start, call *on_start* with this, and run until SIGTERM or SIGINT arrives; then stop."""
+        with self:
+            self._server.serve_forever(lambda _: on_start(self))
+
+    def __str__(self) -> str:
+        """Return where it listens for mail: ``127.0.0.1 port 25``."""
+        return str(self._server)
 
     def __enter__(self) -> Self:
         with ExitStack() as stack:
@@ -140,11 +156,12 @@ class _KeepingInbox(Inbox):
         self,
         mail: KeptMail,
         transcript: Callable[[], str],
-        on_message: Callable[[KeptMessage], object],
+        on_message: Callable[[ReceivedMessage], object],
     ) -> None:
         self._mail, self._transcript, self._on_message = mail, transcript, on_message
 
     def message(self, session: Session, envelope: Envelope, body: bytes) -> MessageHook:
         """Keep the message."""
-        self._on_message(self._mail.add(envelope, body, session, self._transcript))
+        kept = self._mail.add(envelope, body, session, self._transcript)
+        self._on_message(kept.received)
         return None
