@@ -35,6 +35,7 @@ def setup(app: Sphinx) -> None:
     """Connect the transforms and the search for names."""
     app.add_transform(LinksThatLeave)
     app.add_transform(NamesInCode)
+    app.add_transform(ClassesInContents)
     app.add_post_transform(PublicPaths)
     app.connect("missing-reference", leave_unlinked)
 
@@ -183,8 +184,12 @@ class LinksThatLeave(SphinxTransform):
         for node in list(self.document.findall(addnodes.download_reference)):
             self._lead_to_forge(node, node["reftarget"])
         for node in list(self.document.findall(addnodes.pending_xref)):
-            if node["reftype"] == "myst" and node.get("refdomain") is None:
+            if node["reftype"] != "myst":
+                continue
+            if node.get("refdomain") is None:
                 self._lead_to_forge(node, node["reftarget"])
+            elif node["reftarget"].startswith("/"):  # a page that is not one of the site
+                self._lead_to_forge(node, f"{node['reftarget']}.md")
 
     def _lead_to_forge(self, node: nodes.Element, target: str) -> None:
         here = Path(self.env.doc2path(self.env.docname)).parent
@@ -197,13 +202,24 @@ class LinksThatLeave(SphinxTransform):
         node.replace_self(reference)
 
 
+class ClassesInContents(SphinxTransform):
+    """Leaves the members of classes out of the tables of contents, which would be long."""
+
+    default_priority = 7
+
+    def apply(self, **kwargs: Any) -> None:
+        for node in self.document.findall(addnodes.desc_signature):
+            if node.get("class"):
+                node["_toc_name"] = ""
+
+
 class NamesInCode(SphinxTransform):
     """Makes references of public names in code, such as ``SendRefused`` or ``TLSVerify.by_ca``."""
 
     default_priority = 6
 
     def apply(self, **kwargs: Any) -> None:
-        if not self.env.doc2path(self.env.docname).endswith(".md"):
+        if Path(self.env.doc2path(self.env.docname)).suffix != ".md":
             return  # docstrings have roles
         for node in list(self.document.findall(nodes.literal)):
             if node.parent is None or isinstance(node.parent, nodes.reference | nodes.title):

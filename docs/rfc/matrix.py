@@ -1,4 +1,4 @@
-"""Joins requirements, waivers and tests; writes docs/reference/requirements.md.
+"""Joins requirements, waivers and tests; writes requirements.md and rfcs.md in docs/reference/.
 
     python docs/rfc/matrix.py                  write the page
     python docs/rfc/matrix.py --check          only look whether the page is up to date
@@ -26,6 +26,8 @@ from pathlib import Path
 
 from marks import Marks
 from mutants import Mutant, read_mutants
+from support import PAGE as SUPPORT
+from support import support_page
 
 ROOT = Path(__file__).resolve().parents[2]
 PAGE = "docs/reference/requirements.md"
@@ -286,10 +288,12 @@ def main(arguments: list[str] | None = None, root: Path = ROOT) -> int:
     faults = list(matrix.faults())
     if options.passed:
         faults += matrix.not_passed(json.loads(options.passed.read_text(encoding="utf-8")))
-    if options.check and matrix.page() != matrix.committed():
-        faults.append(f"{PAGE} is not up to date: run nox -s requirements")
-    if not (faults or options.check):
-        matrix.page_file.write_text(matrix.page(), encoding="utf-8")
+    pages = {root / PAGE: matrix.page(), root / SUPPORT: support_page(matrix)}
+    for file, text in pages.items():
+        if options.check and not (file.exists() and file.read_text(encoding="utf-8") == text):
+            faults.append(f"{file.relative_to(root)} is not up to date: run nox -s requirements")
+        if not (faults or options.check):
+            file.write_text(text, encoding="utf-8")
     sys.stderr.writelines(f"{fault}\n" for fault in faults)
     return 1 if faults else 0
 
