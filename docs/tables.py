@@ -1,20 +1,19 @@
-"""Draws docs/reference/tables.md from the library: ``nox -s tables``; the tests compare."""
+"""Draws pages of docs/reference from the library: ``nox -s tables``; the tests compare."""
 
 from __future__ import annotations
 
-import ast
-import inspect
-import itertools
 import re
 import sys
-import textwrap
-from collections.abc import Iterable, Iterator, Sequence
+from collections.abc import Iterator, Sequence
 from enum import Enum
 from operator import attrgetter
 from pathlib import Path
 from typing import Any
 
 import attrs
+from building import commands_page, replies_page
+from building.attributes import texts_of
+from building.markdown import table
 
 from smtpproto import Reply
 from smtpproto.client import ClientConfig, PoolConfig
@@ -32,7 +31,7 @@ BELOW = (
     *(RetrySchedule, ScheduleLimits, ReportOptions, DNSCacheLimits),
     *(Guards, ReceiveLimits, SendLimits),
 )
-PAGE = Path(__file__).parent / "reference/tables.md"
+FOLDER = Path(__file__).parent / "reference"
 
 PHASES = """# Tables
 
@@ -81,14 +80,6 @@ be set to `ACCEPT`, `REPORT` (accept and report) or `REJECT`.
 """
 
 
-def table(head: Sequence[str], rows: Iterable[Sequence[str]]) -> Iterator[str]:
-    """The lines of a table."""
-    yield f"| {' | '.join(head)} |"
-    yield f"| {' | '.join('---' for _ in head)} |"
-    for row in rows:
-        yield f"| {' | '.join(row)} |"
-
-
 def cell(value: Phase | Reply) -> str:
     """The phase, or the reply."""
     return f"{value.code} {value.text}" if isinstance(value, Reply) else f"**{value.value}**"
@@ -134,22 +125,9 @@ def mechanisms() -> Iterator[list[str]]:
 
 def described(kind: type[Any]) -> Iterator[list[str]]:
     """The attributes of a class, each with its default and the text that stands below it."""
-    bodies = [
-        tree.body
-        for owner in kind.__mro__
-        if attrs.has(owner)
-        for tree in ast.parse(textwrap.dedent(inspect.getsource(owner))).body
-        if isinstance(tree, ast.ClassDef)
-    ]
-    texts = {
-        node.target.id: str(text.value.value)
-        for body in bodies
-        for node, text in itertools.pairwise(body)
-        if isinstance(node, ast.AnnAssign) and isinstance(node.target, ast.Name)
-        if isinstance(text, ast.Expr) and isinstance(text.value, ast.Constant)
-    }
+    texts = texts_of(kind)
     for attribute in filter(attrgetter("init"), attrs.fields(kind)):
-        text = " ".join(texts.get(attribute.name, "").split())
+        text = texts.get(attribute.name, "")
         yield [f"`{attribute.name}`", default(attribute.default), marked_down(text)]
 
 
@@ -168,7 +146,7 @@ def default(value: Any) -> str:
 
 def marked_down(text: str) -> str:
     """References and literals of docstrings as Markdown has them."""
-    return re.sub(r":[a-z]+:`[~.]*([^`]+)`", r"`\1`", text).replace("``", "`").replace("|", "\\|")
+    return re.sub(r":[a-z]+:`[~.]*([^`]+)`", r"`\1`", text).replace("``", "`")
 
 
 def options() -> Iterator[str]:
@@ -219,11 +197,15 @@ def page() -> str:
     return "\n".join(lines) + "\n"
 
 
+PAGES = {"tables.md": page, "replies.md": replies_page.page, "cli.md": commands_page.page}
+
+
 def main(arguments: Sequence[str]) -> int:
-    """Write the page, or with ``--check`` tell whether it is up to date."""
+    """Write the pages, or with ``--check`` tell whether they are up to date."""
     if "--check" in arguments:
-        return PAGE.read_text() != page()
-    PAGE.write_text(page())
+        return any((FOLDER / name).read_text() != text() for name, text in PAGES.items())
+    for name, text in PAGES.items():
+        (FOLDER / name).write_text(text())
     return 0
 
 
