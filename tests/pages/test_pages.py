@@ -8,7 +8,15 @@ from smtpproto import Envelope
 from smtpproto.adapters import blocking
 from tests.pages.conftest import Visit
 
-PAGES = ("howto/unknown-outcome.md", "tutorials/send.md")
+PAGES = (
+    "coming-from/aiosmtpd.md",
+    "coming-from/aiosmtplib.md",
+    "coming-from/nodemailer.md",
+    "coming-from/smtplib.md",
+    "coming-from/twisted.md",
+    "howto/unknown-outcome.md",
+    "tutorials/send.md",
+)
 """Those without a test of their own."""
 
 
