@@ -18,6 +18,8 @@ from smtpproto import (
     Reply,
     ServerOptions,
     Session,
+    TokenClaim,
+    TokenRefused,
 )
 from smtpproto.adapters import blocking
 from smtpproto.testing import Inbox, ReceivedMessage
@@ -51,6 +53,17 @@ class MailHost(Inbox):
         return Reply(250, "2.0.0", f"queued as 4F2{len(self.messages):X}")
 
 
+class Accounts(PlainPasswords):
+    """Users with a password, and with the token of the page on OAuth."""
+
+    def check_token(self, claim: TokenClaim) -> str | TokenRefused:
+        return claim.username if claim.token == "ya29.new" else TokenRefused()
+
+    def is_dialled_as(self, host: str, port: int, channel: object) -> bool:
+        """Return True: the ports of pages are not those of the servers."""
+        return True
+
+
 @cache
 def authority() -> trustme.CA:
     """Return the authority that the pages trust as a CA of the system."""
@@ -77,7 +90,7 @@ def running() -> Iterator[list[ReceivedMessage]]:
 def _options(port: int) -> ServerOptions:
     options: ServerOptions = {"hostname": "mail.example.org", "context": _context()}
     if port != 25:
-        options["authenticator"] = PlainPasswords(USERS)
+        options["authenticator"] = Accounts(USERS)
         options["require_auth"] = True
         options["limits"] = Limits(failed_login_delay=0)
         options["implicit_tls"] = port == 465

@@ -17,7 +17,7 @@ import asyncio
 import contextlib
 import inspect
 import re
-from collections.abc import Iterator
+from collections.abc import Iterator, Mapping
 from pathlib import Path
 from typing import Any
 
@@ -78,6 +78,16 @@ class Page:
         with self.watching():
             for language, block in steps(self.text):
                 self._do(language, block)
+
+    def run_with(self, changes: Mapping[str, str]) -> str:
+        """Run the ``python`` blocks of the page with other texts in the place of some; return what
+        they print."""
+        with self.watching():
+            for block in self.blocks("python"):
+                for old, new in changes.items():
+                    block = block.replace(old, new)  # noqa: PLW2901
+                self._run(block)
+        return self._shown
 
     @contextlib.contextmanager
     def watching(self) -> Iterator[None]:
