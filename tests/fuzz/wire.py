@@ -7,10 +7,11 @@ from collections.abc import Callable, Iterator
 from smtpproto.errors import GrammarError, LocalProtocolError
 from smtpproto.wire.buffer import Buffer
 from smtpproto.wire.chunks import CanonicalText, ChunkReader
-from smtpproto.wire.dots import DotReader, DotWriter
+from smtpproto.wire.dots import DotWriter
 from smtpproto.wire.lines import LineReader
 from smtpproto.wire.proxy import ProxyHeader, ProxyReader
 from tests.fuzz.pieces import splits
+from tests.support.dot_reading import ReadContent, read_dots
 from tests.support.pieces import has_bare_cr_or_lf
 
 LIMIT = 64  # octets of a line
@@ -30,20 +31,8 @@ def read_lines(parts: list[bytes]) -> object:
     return lines, buffer.take(len(buffer))
 
 
-def read_dots(parts: list[bytes], *, normalize: bool = False) -> object:
-    """Return the content up to the end of data, and what else the reader has found."""
-    buffer = Buffer()
-    reader = DotReader(buffer, normalize=normalize)
-    content = b""
-    for part in parts:
-        buffer.feed(part)
-        while piece := reader.read():
-            content += piece
-    return content, reader.done, reader.bare, reader.refused, buffer.take(len(buffer))
-
-
 def read_normalized_dots(parts: list[bytes]) -> object:
-    """The same, with all line ends as CRLF."""
+    """Return the content with all line ends as CRLF."""
     return read_dots(parts, normalize=True)
 
 
@@ -81,7 +70,7 @@ def write_dots(parts: list[bytes]) -> object:
         assert has_bare_cr_or_lf(content)
         return None
     ended = content if content.endswith(b"\r\n") or not content else content + b"\r\n"
-    assert read_dots([sent]) == (ended, True, False, False, b"")
+    assert read_dots([sent]) == ReadContent(ended, True, False, False, b"")
     return sent
 
 

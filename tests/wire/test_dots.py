@@ -14,6 +14,7 @@ from smtpproto.errors import LocalProtocolError
 from smtpproto.limits import CHUNK
 from smtpproto.wire.buffer import Buffer
 from smtpproto.wire.dots import DotReader, DotWriter, has_bare
+from tests.support.dot_reading import read_dots
 from tests.support.pieces import cut_at, has_bare_cr_or_lf, single_octets
 
 END = b"\r\n.\r\n"
@@ -29,28 +30,15 @@ CUTS = st.lists(st.integers(0, 60), max_size=8)
 
 def read_all(parts: list[bytes]) -> tuple[bytes, bool, bool, bytes]:
     """Return the content, whether the end was read, whether it had a bare CR or LF, the rest."""
-    buffer = Buffer()
-    reader = DotReader(buffer)
-    content = b""
-    for part in parts:
-        buffer.feed(part)
-        while piece := reader.read():
-            content += piece
-        assert reader.done or not buffer, "unread content is left in the buffer"
-    return content, reader.done, reader.bare, buffer.take(len(buffer))
+    read = read_dots(parts)
+    return read.content, read.done, read.bare, read.rest
 
 
 def read_normalized(parts: list[bytes]) -> tuple[bytes, bool, bool, bytes]:
     """Return what a reader with *normalize* reads: the content, whether the end was read, whether
     the content must be refused, the rest."""
-    buffer = Buffer()
-    reader = DotReader(buffer, normalize=True)
-    content = b""
-    for part in parts:
-        buffer.feed(part)
-        while piece := reader.read():
-            content += piece
-    return content, reader.done, reader.refused, buffer.take(len(buffer))
+    read = read_dots(parts, normalize=True)
+    return read.content, read.done, read.refused, read.rest
 
 
 def encode(parts: list[bytes]) -> bytes:
