@@ -16,7 +16,7 @@ from collections import Counter
 from collections.abc import Sequence
 from typing import Any, ClassVar
 
-from attrs import Factory, define, field, frozen, setters
+from attrs import Factory, define, field, frozen
 
 from ..grammar.address import ForwardPath, ReversePath
 from ..grammar.reply import Reply
@@ -242,7 +242,7 @@ def _to_parts(values: Trouble | Sequence[Trouble]) -> list[Part]:
 class Script:
     """Trouble in its order, and what of it has happened. Threads may share it."""
 
-    parts: list[Part] = field(converter=_to_parts, on_setattr=setters.NO_OP)
+    parts: list[Part] = field(converter=_to_parts)
     _lock: threading.Lock = field(factory=threading.Lock, init=False, repr=False)
     is_over: bool = field(default=False, init=False)
     """Whether the test has ended, so that nothing of this happens any more."""
@@ -250,7 +250,8 @@ class Script:
     @property
     def octets(self) -> list[int]:
         """The numbers of octets after which connections may be lost, the smallest first."""
-        places = [it.trouble.at for it in self.parts]
+        with self._lock:
+            places = [it.trouble.at for it in self.parts]
         return sorted(it for it in places if isinstance(it, int))
 
     def play(self, occasion: Occasion) -> list[Trouble]:
@@ -270,9 +271,10 @@ class Script:
     def change(self, parts: Sequence[Part]) -> None:
         """Let *parts* be the script from now on."""
         with self._lock:
-            self.parts = list(parts)
+            self.parts[:] = parts
 
     def unplayed(self) -> list[str]:
         """Return what has not happened, each with what is missing."""
-        pairs = [(it.trouble, it.trouble._unplayed(it.seen)) for it in self.parts]
+        with self._lock:
+            pairs = [(it.trouble, it.trouble._unplayed(it.seen)) for it in self.parts]
         return [f"{trouble} ({missing})" for trouble, missing in pairs if missing]

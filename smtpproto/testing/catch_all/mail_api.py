@@ -243,7 +243,7 @@ def _read_value(call: _Call) -> bool:
 
 def _file(path: str) -> Page:
     name, kind = _FILES[path]
-    body = files(__package__).joinpath("page", name).read_bytes()
+    body = files("smtpproto.testing.catch_all").joinpath("page", name).read_bytes()
     return Page(body=body, kind=kind, fields={"Content-Security-Policy": _PAGE_POLICY})
 
 
