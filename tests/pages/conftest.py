@@ -5,20 +5,22 @@ from __future__ import annotations
 import asyncio
 import logging
 import sys
+import threading
 from collections.abc import Callable, Iterator
 from contextlib import contextmanager
 from pathlib import Path
+from unittest.mock import AsyncMock
 
 import pytest
 
-from smtpproto.adapters import asyncio_server, blocking_server
+from smtpproto.adapters import asyncio_server, blocking, blocking_server
 from smtpproto.adapters.listening import Listeners
 from smtpproto.adapters.serving import ServerBase
 from smtpproto.testing import ReceivedMessage
 from tests.pages import mail_host
 from tests.pages.loopback import Loopback
 from tests.pages.page import Page
-from tests.pages.terminal import Screen
+from tests.pages.terminal import Screen, Thread
 
 Visit = Callable[[str], Page]
 
@@ -46,7 +48,8 @@ def visit(
     monkeypatch.syspath_prepend(directory)
     monkeypatch.setattr(logging.root, "handlers", [])  # so that basicConfig has its effect
     monkeypatch.setattr(logging.root, "level", logging.WARNING)
-    monkeypatch.setattr(sys, "argv", ["page"])
+    monkeypatch.setattr(threading, "Thread", Thread)
+    monkeypatch.setattr(blocking.Runtime, "sleep", AsyncMock())  # after a wrong password
     pages: list[Page] = []
 
     def make(name: str) -> Page:

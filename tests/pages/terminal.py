@@ -5,13 +5,15 @@ from __future__ import annotations
 import contextlib
 import io
 import re
+import runpy
 import shlex
 import subprocess
 import sys
 import threading
 import traceback
 from collections.abc import Iterator
-from contextvars import ContextVar
+from contextvars import ContextVar, copy_context
+from functools import partial
 from pathlib import Path
 
 from smtpproto.cli import main
@@ -41,10 +43,10 @@ class Screen:
             self.ended = True
             self._changed.notify_all()
 
-    def wait(self) -> None:
+    def wait(self, seconds: float = TIMEOUT) -> None:
         """Wait until the program has ended."""
         with self._changed:
-            assert self._changed.wait_for(lambda: self.ended, timeout=TIMEOUT), self._text
+            assert self._changed.wait_for(lambda: self.ended, timeout=seconds), self._text
 
     def take(self) -> str:
         """Return what has been written since the last call."""
@@ -73,6 +75,14 @@ class Output(io.TextIOBase):
     def write(self, text: str) -> int:
         _screen.get(self._default).write(text)
         return len(text)
+
+
+class Thread(threading.Thread):
+    """A thread that has the screen of the one that started it."""
+
+    def start(self) -> None:
+        self.run = partial(copy_context().run, self.run)  # type: ignore[method-assign]
+        super().start()
 
 
 def is_like(text: str, expected: str) -> bool:
@@ -106,7 +116,7 @@ def start(command: str, directory: Path) -> Screen:
 
 def _run(command: str, directory: Path, screen: Screen) -> None:
     words = shlex.split(_REDIRECTIONS.sub("", command))
-    program = {"smtpproto": _run_ours, "python": _run_file}.get(words[0])
+    program = {"smtpproto": _run_ours, "python": _run_python}.get(words[0])
     if program is None or "|" in words:
         screen.write(_run_in_shell(command, directory))
         return
@@ -118,7 +128,14 @@ def _run_ours(arguments: list[str]) -> None:
     main(arguments)
 
 
-def _run_file(arguments: list[str]) -> None:
+def _run_python(arguments: list[str]) -> None:
+    if arguments[0] == "-m":
+        before, sys.argv = sys.argv, arguments[1:]
+        try:
+            runpy.run_module(arguments[1], run_name="__main__")
+        finally:
+            sys.argv = before
+        return
     [file] = arguments
     code = compile(Path(file).read_text(), file, "exec")
     exec(code, {"__name__": "__main__", "__file__": file})

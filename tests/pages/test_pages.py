@@ -26,6 +26,7 @@ PAGES = (
     "howto/logging.md",
     "howto/own-verb.md",
     "howto/unknown-outcome.md",
+    "tutorials/login-server.md",
     "tutorials/send.md",
 )
 """Those without a test of their own."""

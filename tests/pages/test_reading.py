@@ -64,7 +64,7 @@ def test_a_page_that_shows_what_happens_passes(visit: Visit, tmp_path: Path) -> 
 def test_a_page_that_shows_something_else_fails(
     right: str, wrong: str, visit: Visit, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
 ) -> None:
-    monkeypatch.setattr("tests.pages.terminal.TIMEOUT", 0.5)
+    monkeypatch.setattr("tests.pages.terminal.TIMEOUT", 0.1)
     assert right in RIGHT
     with pytest.raises((AssertionError, NameError)):
         read(visit, RIGHT.replace(right, wrong), tmp_path)
