@@ -177,10 +177,12 @@ def requirements(session: nox.Session) -> None:
 
 @nox.session
 def docs(session: nox.Session) -> None:
-    """Build the documentation into build/docs, with warnings as errors."""
+    """Build the documentation into build/docs, as a site and as text, with warnings as errors."""
     session.install("-e", ".[all,test,docs]")
-    out = ("-W", "--keep-going", "-d", "build/docs-trees")
-    session.run("sphinx-build", "-b", "html", *out, "docs", "build/docs", *session.posargs)
+    for kind in ("html", "text"):
+        options = ("-W", "--keep-going", "-b", kind, "-d", "build/docs-trees")
+        session.run("sphinx-build", *options, "docs", "build/docs", *session.posargs)
+    session.run("python", "docs/building/site_links.py", "build/docs")
 
 
 @nox.session

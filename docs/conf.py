@@ -11,7 +11,7 @@ from sphinx.application import Sphinx
 DOCS = Path(__file__).parent
 sys.path[:0] = [str(DOCS), str(DOCS.parent)]
 
-from building import cross_references, reference  # noqa: E402
+from building import cross_references, llms, reference  # noqa: E402
 
 import smtpproto  # noqa: E402
 
@@ -56,4 +56,5 @@ def setup(app: Sphinx) -> None:
     app.add_lexer("dovecot", TextLexer)
     reference.write_pages(DOCS)
     app.connect("autodoc-process-signature", reference.show_defaults)
+    app.connect("build-finished", llms.write)
     cross_references.setup(app)

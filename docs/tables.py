@@ -4,14 +4,14 @@ from __future__ import annotations
 
 import re
 import sys
-from collections.abc import Iterator, Sequence
+from collections.abc import Callable, Iterator, Sequence
 from enum import Enum
 from operator import attrgetter
 from pathlib import Path
 from typing import Any
 
 import attrs
-from building import commands_page, replies_page
+from building import commands_page, diagrams, replies_page
 from building.attributes import texts_of
 from building.markdown import table
 
@@ -44,6 +44,12 @@ success, or the reply to a command out of order: a server sends this reply, and 
 send the command. `BDAT LAST` is the last chunk. In LMTP, LHLO takes the row of EHLO and HELO. In
 phases without a column no command is read. A server is never in *failed*: after it has refused a
 chunk it is *ready*, while the client must send RSET first.
+
+![The phases of a session, and the commands between them](phases.svg)
+
+The picture leaves out QUIT, which closes the session in any phase, commands after which the phase
+is the same, and the phases *failed* and *refused*.
+
 """
 REPLIES = """
 ### Verbs
@@ -197,7 +203,13 @@ def page() -> str:
     return "\n".join(lines) + "\n"
 
 
-PAGES = {"tables.md": page, "replies.md": replies_page.page, "cli.md": commands_page.page}
+PAGES: dict[str, Callable[[], str]] = {
+    "tables.md": page,
+    "replies.md": replies_page.page,
+    "cli.md": commands_page.page,
+    "phases.svg": diagrams.phases,
+    "../explanation/rings.svg": lambda: diagrams.rings_of(FOLDER.parent),
+}
 
 
 def main(arguments: Sequence[str]) -> int:

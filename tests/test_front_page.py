@@ -34,7 +34,7 @@ def test_the_second_program_takes_mail_for_its_domain_only(
     capsys: pytest.CaptureFixture[str],
 ) -> None:
     asked: dict[str, Any] = {}
-    program, _, last = RECEIVE.rpartition("\n\n\n")
+    program, _, last = RECEIVE.rpartition("\n\n")
     assert last.startswith("asyncio.run(serve_forever(Inbox()")
     exec(program, asked)
 

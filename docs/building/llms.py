@@ -1,0 +1,81 @@
+"""Writes what programs read instead of the site: ``llms.txt``, an index (https://llmstxt.org), and
+``llms-full.txt``, all pages as one text."""
+
+from __future__ import annotations
+
+from collections.abc import Iterator
+from pathlib import Path
+
+from docutils import nodes
+from sphinx.application import Sphinx
+from sphinx.environment import BuildEnvironment
+
+HEAD = """# smtpproto
+
+> SMTP for Python, as client and as server: one core without I/O, with adapters for asyncio, trio
+> and blocking sockets, a mail agent, policies (DKIM, SPF, DMARC), test tools and a command line.
+
+Install it with `pip install smtpproto-sansio`; the module is `smtpproto`. All pages in one file are
+in [llms-full.txt](llms-full.txt).
+"""
+SECTIONS = {
+    "tutorials": "Tutorials",
+    "howto": "How-tos",
+    "coming-from": "Coming from other libraries",
+    "explanation": "Explanation",
+    "reference": "Reference",
+}
+# Long lists that few readers need; the index names them last, and the whole text leaves them out.
+OPTIONAL = ("reference/requirements", "reference/performance-figures", "rfc/README")
+
+
+def write(app: Sphinx, error: Exception | None) -> None:
+    """Write both files beside the pages that the builder ``text`` has made."""
+    if error is not None or app.builder.name != "text":
+        return
+    pages = list(dict.fromkeys(in_order(app.env, app.config.root_doc)))
+    folder = Path(app.outdir)
+    (folder / "llms.txt").write_text(index(app.env, pages))
+    (folder / "llms-full.txt").write_text(whole(folder, pages))
+
+
+def in_order(env: BuildEnvironment, page: str) -> Iterator[str]:
+    """Yield *page* and those that its tables of contents list, in their order."""
+    yield page
+    for child in env.toctree_includes.get(page, ()):
+        yield from in_order(env, child)
+
+
+def index(env: BuildEnvironment, pages: list[str]) -> str:
+    """Return the index: a line for each page."""
+    lines = [HEAD.rstrip("\n")]
+    for folder, title in SECTIONS.items():
+        its = [page for page in pages if page.startswith(f"{folder}/") and page not in OPTIONAL]
+        lines += ["", f"## {title}", "", *(entry(env, page) for page in its)]
+    lines += ["", "## Optional", "", *(entry(env, page) for page in OPTIONAL)]
+    return "\n".join(lines) + "\n"
+
+
+def entry(env: BuildEnvironment, page: str) -> str:
+    title = env.titles[page].astext()
+    about = first_sentence(env.get_doctree(page))
+    return f"- [{title}]({page}.txt)" + (f": {about}" if about else "")
+
+
+def first_sentence(page: nodes.document) -> str:
+    """Return the first sentence of a page that is not about how the page is made."""
+    for paragraph in page.findall(nodes.paragraph):
+        text = " ".join(paragraph.astext().split())
+        if isinstance(paragraph.parent, nodes.section) and "do not edit" not in text:
+            return text.partition(". ")[0].rstrip(".:") + "."
+    return ""
+
+
+def whole(folder: Path, pages: list[str]) -> str:
+    """Return the texts of all pages, each after a line with its name."""
+    texts = (
+        f"{'=' * 78}\n{page}\n{'=' * 78}\n\n{(folder / f'{page}.txt').read_text()}"
+        for page in pages
+        if page not in OPTIONAL
+    )
+    return "\n\n".join(texts)
