@@ -17,6 +17,9 @@ from .dialling import close_on_error
 from .facade import Client, Pool, run
 
 if TYPE_CHECKING:
+    from ..client import ServerCheck
+    from ..discovery import Discovery
+    from ..dns import Resolver
     from .blocking_mta import MTA
     from .blocking_server import Server, serve, serve_forever
 else:
@@ -35,7 +38,9 @@ __all__ = [
     "Runtime",
     "Server",
     "Stream",
+    "check_server",
     "connect",
+    "discover",
     "pool",
     "run",
     "send",
@@ -95,3 +100,28 @@ def pool(host: str, port: int | None = None, **options: Unpack[client.PoolOption
     :class:`~smtpproto.client.pool.PoolConfig`, and those of :func:`connect`.
     """
     return Pool(client.make_pool(Runtime(), host, port, options))
+
+
+def check_server(
+    host: str, port: int | None = None, **options: Unpack[ConnectOptions]
+) -> ServerCheck:
+    """Connect, start TLS, log in and quit, without sending a message, and return what was learned.
+
+    Arguments and errors: see :func:`connect`.
+    """
+    try:
+        target = make_target(host, port, options, "check_server")
+    finally:
+        del host, options  # there may be a password in them, and tracebacks can show locals
+    return run(client.check_server(Runtime(), target))
+
+
+def discover(address: str, *, resolver: Resolver | None = None) -> Discovery:
+    """Find the servers to which the owner of *address* can submit mail.
+
+    *resolver* None asks the name servers of the system; that needs the extra ``dns``. It connects
+    to no server: see :func:`~smtpproto.discovery.discover_servers`.
+    """
+    from .discovering import discover_with  # noqa: PLC0415
+
+    return run(discover_with(address, resolver, Runtime()))

@@ -63,6 +63,11 @@ class Client:
         return self._client.tls_refused
 
     @property
+    def mechanism(self) -> str:
+        """The SASL mechanism by which the client has logged in; "" before a login."""
+        return self._client.mechanism
+
+    @property
     def usable(self) -> bool:
         """Whether the client can send the next command."""
         return self._client.usable

@@ -18,7 +18,9 @@ from ..outcome import Outcome
 from .trio_runtime import Connection, Runtime, Stream
 
 if TYPE_CHECKING:
-    from ..client import Pool
+    from ..client import Pool, ServerCheck
+    from ..discovery import Discovery
+    from ..dns import Resolver
     from .trio_mta import MTA
     from .trio_server import Server, serve, serve_forever
 else:
@@ -38,7 +40,9 @@ __all__ = [
     "Runtime",
     "Server",
     "Stream",
+    "check_server",
     "connect",
+    "discover",
     "pool",
     "send",
     "serve",
@@ -110,3 +114,25 @@ def pool(host: str, port: int | None = None, **options: Unpack[client.PoolOption
     :class:`~smtpproto.client.pool.PoolConfig`, and those of :func:`connect`.
     """
     return client.make_pool(Runtime(), host, port, options)
+
+
+@keeps_secret
+def check_server(
+    host: str, port: int | None = None, **options: Unpack[ConnectOptions]
+) -> Coroutine[Any, Any, ServerCheck]:
+    """Connect, start TLS, log in and quit, without sending a message; ``await`` what was learned.
+
+    Arguments and errors: see :func:`connect`.
+    """
+    return client.check_server(Runtime(), make_target(host, port, options, "check_server"))
+
+
+async def discover(address: str, *, resolver: Resolver | None = None) -> Discovery:
+    """Find the servers to which the owner of *address* can submit mail.
+
+    *resolver* None asks the name servers of the system; that needs the extra ``dns``. It connects
+    to no server: see :func:`~smtpproto.discovery.discover_servers`.
+    """
+    from .discovering import discover_with  # noqa: PLC0415
+
+    return await discover_with(address, resolver, Runtime())

@@ -15,12 +15,14 @@ from .connection import Client, open_client, send_once, start_client
 from .target import Target, make_target
 
 if TYPE_CHECKING:
+    from .checking import ServerCheck, check_server
     from .connecting import Connecting
     from .pool import Pool, PoolConfig, PoolOptions, make_pool
 else:
     __getattr__, __dir__ = late_names(
         __name__,
         {
+            ".checking": "ServerCheck check_server",
             ".connecting": "Connecting",
             ".pool": "Pool PoolConfig PoolOptions make_pool",
         },
@@ -28,6 +30,6 @@ else:
 
 __all__ = [
     "Client", "ClientConfig", "ClientOptions", "ConnectOptions", "Connecting", "Pool",
-    "PoolConfig", "PoolOptions", "TLSMode", "Target", "make_pool", "make_target", "open_client",
-    "send_once", "start_client",
+    "PoolConfig", "PoolOptions", "ServerCheck", "TLSMode", "Target",
+    "check_server", "make_pool", "make_target", "open_client", "send_once", "start_client",
 ]  # fmt: skip

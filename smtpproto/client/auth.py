@@ -47,8 +47,9 @@ async def log_in(
     credential: Credential,
     channel: Channel,
     allowed: Collection[str] | None,
-) -> None:
-    """Log in with the strongest mechanism; try the next one if the server refuses the mechanism.
+) -> str:
+    """Log in with the strongest mechanism, and return its name; try the next one if the server
+    refuses the mechanism.
 
     *allowed* names the mechanisms that may be used; None allows all. Raises NotOffered if there is
     no mechanism in common, LoginRefused if the server refuses the login, RemoteProtocolError if it
@@ -72,7 +73,7 @@ async def log_in(
         attempt = _Attempt(link, credential, *candidates.popleft())
         reply = await attempt.run()
         if reply.positive or attempt.was_logged_in(reply):
-            return
+            return attempt.mechanism.name
         if attempt.refuses_binding(reply):
             has_exporter = EXPORTER in channel.bindings
             candidates = deque(_without_binding(candidates, attempt.binding, exporter=has_exporter))

@@ -72,6 +72,8 @@ class Client:
     tls_refused: Reply | None = field(default=None, init=False)
     """The reply that refused STARTTLS, if the server offered it and the session went on in clear;
     else None."""
+    mechanism: str = field(default="", init=False)
+    """The SASL mechanism by which the client has logged in; "" before a login."""
     _trusted: bool = field(default=False, init=False)  # TLS is active and verified the server
 
     @property
@@ -318,7 +320,8 @@ class Client:
             raise error
         from .auth import log_in  # noqa: PLC0415  # with all mechanisms
 
-        await log_in(self._link, credential, self._channel, self._config.mechanisms)
+        channel, allowed = self._channel, self._config.mechanisms
+        self.mechanism = await log_in(self._link, credential, channel, allowed)
 
     @property
     def _channel(self) -> sasl.Channel:

@@ -27,7 +27,9 @@ def test_each_module_of_an_adapter_has_fewer_than_250_lines() -> None:
 
 def test_adapters_have_the_same_names_signatures_and_options() -> None:
     for name in (
+        "check_server",
         "connect",
+        "discover",
         "pool",
         "serve",
         "serve_forever",
