@@ -49,6 +49,7 @@ SPF_POINTERS = 10  # names of a client that are considered; RFC 7208 4.6.4
 SPF_RECORD = 8192  # octets of a record; RFC 7208 3.4 wants at most 450
 FROM_FIELD = 8192  # octets of a From field that is read; each address takes a while
 RESULT_FIELD = 65536  # characters of a field that is read: Authentication-Results, Received-SPF
+PROXY_ANSWER = 65536  # octets of the head of an HTTP proxy's answer
 SUBMISSION_SERVERS = 10  # of a domain, of those that its SRV records name
 DOCTOR_HOSTS = 5  # that take mail, at which the doctor looks
 DNS_QUESTIONS = 400  # about one domain or message; SPF alone may need 123

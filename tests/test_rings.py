@@ -79,7 +79,10 @@ IO_MODULES = {
 CLOCK = {"now", "utcnow", "today", "fromtimestamp"}  # these functions of datetime read the clock
 OUTER = {"adapters", "cli", "testing"}
 # Packages that only the module of an extra may import. Others import that module when needed.
-EXTRAS = {"tls/openssl.py": {"OpenSSL", "service_identity"}}
+EXTRAS = {
+    "tls/openssl.py": {"OpenSSL", "service_identity"},
+    "client/proxy_dialling.py": {"python_socks"},
+}
 MODULES = sorted(ROOT.rglob("*.py"))
 
 

@@ -15,6 +15,7 @@ from .connection import Client, open_client, send_once, start_client
 from .target import Target, make_target
 
 if TYPE_CHECKING:
+    from ..grammar import ProxyKind, ProxyServer
     from .checking import ServerCheck, check_server
     from .connecting import Connecting
     from .pool import Pool, PoolConfig, PoolOptions, make_pool
@@ -25,11 +26,12 @@ else:
             ".checking": "ServerCheck check_server",
             ".connecting": "Connecting",
             ".pool": "Pool PoolConfig PoolOptions make_pool",
+            "..grammar": "ProxyKind ProxyServer",
         },
     )
 
 __all__ = [
     "Client", "ClientConfig", "ClientOptions", "ConnectOptions", "Connecting", "Pool",
-    "PoolConfig", "PoolOptions", "ServerCheck", "TLSMode", "Target",
+    "PoolConfig", "PoolOptions", "ProxyKind", "ProxyServer", "ServerCheck", "TLSMode", "Target",
     "check_server", "make_pool", "make_target", "open_client", "send_once", "start_client",
 ]  # fmt: skip

@@ -12,7 +12,7 @@ from typing import ClassVar, Literal
 from attrs import field, frozen
 from attrs.converters import optional
 
-from .. import sasl, wire
+from .. import grammar, sasl, wire
 from .. import tls as tls_package
 from ..grammar.domain import Domain, Host, to_a_labels, to_ascii_host
 from ..grammar.secret import keeps_secret, keeps_secret_arguments
@@ -73,6 +73,19 @@ def _credential(value: sasl.Credential | tuple[str, str] | None) -> sasl.Credent
     return None if value is None else to_credential(value)
 
 
+def _proxy(value: grammar.ProxyServer | str | None) -> grammar.ProxyServer | None:
+    """Return the proxy of a URL. Raises GrammarError, and ImportError without the extra."""
+    if value is None:
+        return None
+    from . import proxy_dialling  # noqa: F401, PLC0415 - an extra, whose absence is told early
+
+    if isinstance(value, str):
+        url, value = value, None
+        return grammar.ProxyServer.parse(url)
+    require_type("proxy", value, grammar.ProxyServer, '"socks5://localhost:1080"')
+    return value
+
+
 def _source(value: str | tuple[str, int] | None) -> tuple[str, int] | None:
     """Return an address and its port, 0 for any. Raises ValueError if either is invalid."""
     if value is None:
@@ -89,6 +102,7 @@ def _source(value: str | tuple[str, int] | None) -> tuple[str, int] | None:
 
 
 checks_itself(_credential)
+checks_itself(_proxy)
 
 
 class ClientOptions(ClientMachineOptions, total=False):
@@ -105,7 +119,8 @@ class ClientOptions(ClientMachineOptions, total=False):
     login_in_clear: bool
     lmtp: bool | None
     source: str | tuple[str, int] | None
-    proxy: wire.ProxyHeader | None
+    proxy: grammar.ProxyServer | str | None
+    proxy_header: wire.ProxyHeader | None
     trace: Trace | None
 
 
@@ -160,7 +175,12 @@ class ClientConfig(ClientSettings):
     """Whether to speak LMTP instead of SMTP (RFC 2033); never on port 25. None: on port 24 only."""
     source: tuple[str, int] | None = field(default=None, converter=_source)
     """The IP address to connect from, alone or with a port."""
-    proxy: wire.ProxyHeader | None = None
+    proxy: grammar.ProxyServer | None = field(
+        default=None, converter=_proxy, metadata={"instead": '"socks5://localhost:1080"'}
+    )
+    """The proxy through which to connect, or its URL; it looks up the server's name. Needs the
+    extra ``socks``."""
+    proxy_header: wire.ProxyHeader | None = None
     """A PROXY header that describes the real client, for a server that expects one. It is sent
     first."""
     trace: Trace | None = None

@@ -36,7 +36,7 @@ from .config import ClientConfig, TLSMode, to_credential
 from .deadline import Deadline
 from .link import Conversation, Link
 from .submit import submit
-from .target import Target, reason_impossible
+from .target import Target, dial, reason_impossible
 
 _log = logging.getLogger("smtpproto.client")
 
@@ -220,8 +220,8 @@ class Client:
 
     async def _open(self, mode: TLSMode) -> None:
         with Conversation(self._link, "greeting"):
-            if self._config.proxy is not None:
-                await self._link.preface(bytes(self._config.proxy))
+            if self._config.proxy_header is not None:
+                await self._link.preface(bytes(self._config.proxy_header))
             if mode is TLSMode.IMPLICIT:
                 self._link.error_phase = "TLS"
                 await self._start_tls(self._filter(mode))
@@ -363,7 +363,7 @@ async def open_client(
     deadline = Deadline(runtime.now, config.timeouts.total)
     deadline.start(within)
     with error_context("connect"), deadline.within(config.timeouts.connect, "connect") as seconds:
-        stream = await runtime.dial(host, port, seconds, config.source)
+        stream = await dial(runtime, host, port, seconds, config)
     link = Link(stream, runtime, machine, deadline, config.trace)
     client = Client(link, config, _server_name(host), within is not None)
     return await _open_or_close(client, mode)

@@ -1,4 +1,4 @@
-"""Where a client connects, given as host and port or as a URL. Nothing is looked up here.
+"""Where a client connects, given as host and port or as a URL.
 
 ::
 
@@ -14,30 +14,20 @@ After ``?``, joined by ``&``, a URL may have ``tls=``, ``hello=``, ``verify=``, 
 from __future__ import annotations
 
 import re
-import unicodedata
 from ipaddress import IPv6Address
 from typing import Any, NamedTuple, cast
 
 from .. import sasl
 from ..errors import GrammarError
-from ..grammar.domain import Domain, to_a_labels
-from ..grammar.pattern import pattern
+from ..grammar.domain import to_a_labels
 from ..grammar.reply import accepts
 from ..grammar.secret import keeps_secret
+from ..grammar.url import Match, decoded, host_of, login_of, match_url, port_of, text_of
 from ..limits import MAX_TIMEOUT, Timeouts
 from ..option_types import argument_names, check_names, check_type, require_type
-from ..ports import is_path
+from ..ports import Runtime, Stream, is_path
 from .config import ClientConfig, ClientOptions, ConnectOptions, TLSMode
 
-_URL = pattern(
-    r"""(?P<scheme>[A-Za-z][A-Za-z0-9+.-]*)://
-        (?:(?P<user>[^:@/?#]*)(?P<colon>:(?P<password>[^@/?#]*))?@)?
-        (?P<host>\[[^\[\]@/?#]*\]|[^\[\]:@/?#]*)
-        (?::(?P<port>[0-9]{1,5}))?
-        (?P<path>/[^?#@]*)?
-        (?:\?(?P<query>[^#@]*))?""",  # an @ here would end a password with / or ? in it
-    re.VERBOSE,
-)
 _SCHEMES: dict[str, tuple[int, ConnectOptions]] = {
     "smtp": (25, {"lmtp": False}),
     "smtps": (465, {"lmtp": False, "tls": TLSMode.IMPLICIT}),
@@ -137,12 +127,27 @@ def _host_name(host: str) -> str:
 def reason_impossible(host: str, port: int, config: ClientConfig) -> str:
     """Return why a client cannot open a connection to *port* of *host*, or "" if it can."""
     if is_path(host):
-        text = "a Unix socket is not dialled from an address; leave out source"
-        return text if config.source else ""
+        what = {"source": config.source, "proxy": config.proxy}
+        given = [name for name, value in what.items() if value is not None]
+        return f"a Unix socket is on this machine; leave out {given[0]}" if given else ""
     if not 0 < port < 65536:
         return f"no such port: {port}; a port is 1 to 65535"
     lmtp_on_25 = config.lmtp and port == 25
     return "LMTP must not be used on port 25 (RFC 2033 4); use port 24" if lmtp_on_25 else ""
+
+
+async def dial(
+    runtime: Runtime, host: str, port: int, seconds: float | None, config: ClientConfig
+) -> Stream:
+    """Return a connection to *port* of *host*, through the proxy of *config* if it has one.
+
+    Raises what :meth:`.Runtime.dial` raises.
+    """
+    if config.proxy is None:
+        return await runtime.dial(host, port, seconds, config.source)
+    from .proxy_dialling import dial_through  # noqa: PLC0415 - it needs an extra
+
+    return await dial_through(runtime, config.proxy, (host, port), seconds, config.source)
 
 
 # -- URLs ----------------------------------------------------------------------------------------
@@ -170,21 +175,17 @@ def read_url(url: str) -> tuple[str, int, ConnectOptions]:
 
     Raises GrammarError, whose text never quotes the URL, because there may be a password in it.
     """
-    _refuse_controls(url, 0)
-    match = _URL.fullmatch(url)
-    if match is None:
-        text = "not a URL of the form scheme://user:password@host:port?name=value"
-        raise GrammarError(f"{text}; percent-encode special characters")
+    match = match_url(url, "scheme://user:password@host:port?name=value")
     default_port, options = _scheme(match)
-    if (login := _login(match)) is not None:
-        options["login"] = login
+    if (login := login_of(match)) is not None:
+        options["login"] = sasl.Login(*login)
         default_port = 587 if default_port == 25 else default_port
     _add_query(match, options)
     host = _host_or_path(match)
-    return host, 0 if is_path(host) else _port(match, default_port), options
+    return host, 0 if is_path(host) else port_of(match, default_port), options
 
 
-def _scheme(match: re.Match[str]) -> tuple[int, ConnectOptions]:
+def _scheme(match: Match) -> tuple[int, ConnectOptions]:
     try:
         default_port, options = _SCHEMES[match["scheme"].lower()]
     except KeyError:
@@ -192,49 +193,21 @@ def _scheme(match: re.Match[str]) -> tuple[int, ConnectOptions]:
     return default_port, options.copy()
 
 
-def _login(match: re.Match[str]) -> sasl.Login | None:
-    if match["user"] is None:
-        return None
-    user, password = _text(match, "user"), _text(match, "password")
-    if not user or not password:
-        text = "a URL needs both a user name and a password, or neither"
-        raise GrammarError(text, offset=match.start("user"))
-    return sasl.Login(user, password)
-
-
-def _host_or_path(match: re.Match[str]) -> str:
+def _host_or_path(match: Match) -> str:
     """Return the host, or the path of a Unix socket."""
-    host, path = _text(match, "host"), _text(match, "path")
-    if host:
+    path = text_of(match, "path")
+    if text_of(match, "host"):
         if path not in ("", "/"):
             text = "a URL has a host or the path of a Unix socket, not both"
             raise GrammarError(text, offset=match.start("path"))
-        return _host(host, match.start("host"))
+        return host_of(match)
     if len(path) < 2 or match["port"] is not None:
         text = "a URL needs a host, or only the path of a Unix socket"
         raise GrammarError(text, offset=match.start("host"))
     return path
 
 
-def _host(host: str, offset: int) -> str:
-    try:
-        if host.startswith("["):
-            return str(IPv6Address(host[1:-1]))
-        return str(Domain(host, loose=True).a_labels())
-    except ValueError:  # GrammarError is one
-        raise GrammarError("not a host name or address in the URL", offset=offset) from None
-
-
-def _port(match: re.Match[str], default: int) -> int:
-    port = default if match["port"] is None else int(match["port"])
-    if not 0 < port < 65536:
-        raise GrammarError(
-            "no such port in the URL; a port is 1 to 65535", offset=match.start("port")
-        )
-    return port
-
-
-def _add_query(match: re.Match[str], options: ConnectOptions) -> None:
+def _add_query(match: Match, options: ConnectOptions) -> None:
     """Add the parameters of the query to *options*."""
     if not match["query"]:
         return
@@ -248,7 +221,7 @@ def _add_query(match: re.Match[str], options: ConnectOptions) -> None:
         if name in given:
             text = f"the URL sets {name} twice, counting what its scheme implies"
             raise GrammarError(text, offset=match.start("query"))
-        text = _decoded(value, match.start("query"))
+        text = decoded(value, match.start("query"))
         given[name] = _seconds(text, match.start("query")) if name == "timeout" else text
 
 
@@ -256,28 +229,3 @@ def _seconds(text: str, offset: int) -> float:
     if not re.fullmatch(r"[0-9]{1,9}(\.[0-9]{1,9})?", text, re.ASCII):
         raise GrammarError("the timeout in the URL is not a number of seconds", offset=offset)
     return float(text)
-
-
-def _text(match: re.Match[str], group: str) -> str:
-    """Return a group, decoded; "" if it is absent."""
-    return _decoded(match[group] or "", match.start(group))
-
-
-def _decoded(part: str, offset: int) -> str:
-    """Undo percent-encoding (RFC 3986 2.1)."""
-    from urllib.parse import unquote_to_bytes  # noqa: PLC0415  # only URLs need it
-
-    if re.search(r"%(?![0-9A-Fa-f]{2})", part):
-        text = "% without two hexadecimal digits in the URL; write %25 for a percent sign"
-        raise GrammarError(text, offset=offset)
-    try:
-        text = unquote_to_bytes(part).decode()
-    except UnicodeError:
-        raise GrammarError("the URL is not UTF-8 after percent-decoding", offset=offset) from None
-    _refuse_controls(text, offset)
-    return text
-
-
-def _refuse_controls(text: str, offset: int) -> None:
-    if any(unicodedata.category(character) in ("Cc", "Cs") for character in text):
-        raise GrammarError("the URL contains a control character", offset=offset)

@@ -13,10 +13,15 @@ from typing import TYPE_CHECKING
 from ..late_names import late_names
 
 if TYPE_CHECKING:
+    from .proxy_server import ProxyKind, ProxyServer
     from .xclient import XClientAttributes, XForwardAttributes
 else:
     __getattr__, __dir__ = late_names(
-        __name__, {".xclient": "XClientAttributes XForwardAttributes"}
+        __name__,
+        {
+            ".proxy_server": "ProxyKind ProxyServer",
+            ".xclient": "XClientAttributes XForwardAttributes",
+        },
     )
 
-__all__ = ["XClientAttributes", "XForwardAttributes"]
+__all__ = ["ProxyKind", "ProxyServer", "XClientAttributes", "XForwardAttributes"]

@@ -70,7 +70,7 @@ def test_the_session_has_the_client_address_of_the_proxy_header(
     header = ProxyHeader(("192.0.2.7", 4711), ("192.0.2.1", 25))
     handler = PeersAndMail()
     with running_server(server, handler, proxied_by=["127.0.0.0/8", "::1"]) as running:
-        client.client(running.port, talk, tls=TLSMode.NONE, proxy=header)
+        client.client(running.port, talk, tls=TLSMode.NONE, proxy_header=header)
     assert handler.peers == [("192.0.2.7", 4711)]
 
 

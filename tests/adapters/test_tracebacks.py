@@ -77,6 +77,8 @@ ARGUMENTS: dict[str, tuple[tuple[Any, ...], dict[str, Any]]] = {
     "a login in a dict": (("mx.example",), {"login": {"ann": SECRET}}),
     "a password in a list": (("mx.example",), {"login": ("ann", [SECRET])}),
     "a password that is not Unicode": (("mx.example",), {"login": ("ann", SECRET + "\ud800")}),
+    "a wrong proxy": (("mx.example",), {"proxy": f"socks9://ann:{SECRET}@mx.example"}),
+    "a proxy and a wrong option": (("mx.example",), {"proxy": f"socks5://{URL}", "verify": 3}),
     "a URL and a login": ((f"smtp://{URL}",), {"login": LOGIN}),
     "a URL and a port": ((f"smtp://{URL}", 25), {}),
     "a URL and a wrong option": ((f"smtp://{URL}",), {"verify": 3}),

@@ -31,7 +31,7 @@ def test_the_proxy_header_is_sent_first() -> None:
                 await super().write(data, timeout)
 
     header = ProxyHeader(("198.51.100.7", 4711), ("192.0.2.1", 25))
-    stream, config = Recording(hello() + GOODBYE), ClientConfig(proxy=header)
+    stream, config = Recording(hello() + GOODBYE), ClientConfig(proxy_header=header)
 
     async def main() -> None:
         async with await start_client(Runtime(), stream, "mx", config, TLSMode.NONE):
@@ -48,7 +48,7 @@ def test_a_stream_that_fails_at_the_proxy_header_is_closed(error: TransportError
         async def write(self, data: bytes, timeout: float | None) -> None:
             raise error
 
-    stream, config = Failing(hello()), ClientConfig(proxy=ProxyHeader(local=True))
+    stream, config = Failing(hello()), ClientConfig(proxy_header=ProxyHeader(local=True))
     with pytest.raises(type(error)):
         run(start_client(Runtime(), stream, "mx", config, TLSMode.NONE))
     assert stream.closed

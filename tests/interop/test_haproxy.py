@@ -201,14 +201,22 @@ def test_postfix_takes_the_client_address_from_our_header(
     adapter: str, mode: TLSMode, postfix: Postfix, certificate: Certificate
 ) -> None:
     envelope = TO_ALICE
-    send(adapter, postfix.proxied, PLAIN, envelope, proxy=FAR, tls=mode, context=certificate.client)
+    send(
+        adapter,
+        postfix.proxied,
+        PLAIN,
+        envelope,
+        proxy_header=FAR,
+        tls=mode,
+        context=certificate.client,
+    )
     assert "(unknown [192.0.2.7])" in fields_above(postfix.mailboxes.next("alice"), PLAIN)[-1]
 
 
 @pytest.mark.peer("postfix")
 def test_postfix_takes_our_own_address_after_a_local_header(adapter: str, postfix: Postfix) -> None:
     envelope = TO_ALICE
-    send(adapter, postfix.proxied, PLAIN, envelope, proxy=ProxyHeader(local=True))
+    send(adapter, postfix.proxied, PLAIN, envelope, proxy_header=ProxyHeader(local=True))
     assert "(unknown [127.0.0.1])" in fields_above(postfix.mailboxes.next("alice"), PLAIN)[-1]
 
 
@@ -218,7 +226,7 @@ def test_dovecot_takes_the_client_address_from_our_header(
     adapter: str, header: ProxyHeader, dovecot: Dovecot
 ) -> None:
     envelope = TO_ALICE
-    send(adapter, dovecot.proxied, PLAIN, envelope, lmtp=True, proxy=header)
+    send(adapter, dovecot.proxied, PLAIN, envelope, lmtp=True, proxy_header=header)
     received = fields_above(dovecot.mailboxes.next("alice"), PLAIN)[-1]
     assert header.source is not None
     assert f"([{header.source[0]}])" in received

@@ -162,7 +162,9 @@ def test_tls_keeps_the_client_of_the_proxy_header(
     )
     simulation.listen(port, handler, config)
     options = ClientConfig(
-        context=client_context, proxy=PROXY_HEADER, tls="implicit" if implicit else "required"
+        context=client_context,
+        proxy_header=PROXY_HEADER,
+        tls="implicit" if implicit else "required",
     )
 
     async def talk() -> None:
