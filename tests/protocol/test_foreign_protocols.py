@@ -47,7 +47,9 @@ BEFORE_EHLO = [
 BINARY = [line for line in BEFORE_EHLO if not 0x20 <= line[0] < 0x7F]
 ONLY_ERRORS = [
     b"", b" NOOP", b"\tNOOP", b"FOO", b"XFOO bar", b"MAILFROM:<>", b"RCPTTO:<a@b.example>",
-    b"MAIL: x", b"DATA:", b"MAIL-FROM:<>", b"RCPT_TO:<a@b.example>", b"MAIL FROM : <>",
+    b"RTo:<a@b>", b"FROM:<a@b.example>", b"TO: <a@b.example>", b"rcpt-too :<a@b.example>",
+    b"Return-Path:<>", b"MAIL: x", b"DATA:", b"MAIL-FROM:<>", b"RCPT_TO:<a@b.example>",
+    b"MAIL FROM : <>",
     b"GETT / x", b"HELO", b"EHLO a\0b", b"EHLO[::1]", b"FOO\0", b"HTTP/1.1 200 OK", b"FOO\nBAR",
     b"x" * 70_000,
 ]  # fmt: skip
