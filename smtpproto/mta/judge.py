@@ -72,6 +72,18 @@ class Judge:
             warned=not delivery.warned and warns is not None and now >= warns,
         )
 
+    def too_early(self, delivery: Delivery, since: float, now: float) -> float | None:
+        """Return until when *delivery* has to wait although it was made due, at *since*, because
+        the clock was put back; None if it need not.
+
+        If nobody knows what came of its last attempt, its host may still be busy with the message.
+        """
+        last = delivery.last
+        if last is None or last.result is not Result.UNKNOWN:
+            return None
+        due = min(last.at, since) + _AFTER_UNKNOWN  # by the clock of before, last.at may be ahead
+        return due if due > now else None
+
     def gives_up(self, message: Message, now: float) -> bool:
         """Return whether *message* must not be tried any more: ``BY=...;R`` (RFC 2852 4.1.3)."""
         by = message.parameters.by

@@ -214,7 +214,19 @@ class Agent:
             if self._judge.gives_up(claim.message, now):
                 self._outbox.add(claim.message, map(_given_up, claim.deliveries))
             else:
-                self._schedule_claim(claim, now)
+                self._schedule_claim(self._without_too_early(claim, now), now)
+
+    def _without_too_early(self, claim: Claim, now: float) -> Claim:
+        """Put back the deliveries that must wait although they are due; return the others."""
+        early = {it: due for it in claim.deliveries if (due := self._claimer.too_early(it, now))}
+        self._put_back(
+            [
+                PutBack(destination="", message=claim.message, delivery=delivery, due=due)
+                for delivery, due in early.items()
+            ],
+            now,
+        )
+        return evolve(claim, deliveries=tuple(it for it in claim.deliveries if it not in early))
 
     def _schedule_claim(self, claim: Claim, now: float) -> None:
         message = claim.message

@@ -55,6 +55,7 @@ class Claimer:
     _ahead: float = field(default=-inf, init=False)  # by which the calendar is before now()
     _first: bool = field(default=True, init=False)
     _clock_was_put_back: bool = field(default=False, init=False)
+    _all_due_since: float = field(default=-inf, init=False)  # since the clock was put back
 
     def ask(self) -> None:
         """Claim as soon as possible. Threads may call this."""
@@ -102,16 +103,25 @@ class Claimer:
         try:
             if self._first and await self._is_far_off(now):
                 _log.info("nothing is due for long, as if the clock had been put back: it is now")
-                await self._store.retry(Selection(), now)
+                await self._make_all_due(now)
             if self._clock_was_put_back:
                 _log.warning("the clock was put back; all that waits is tried now")
-                await self._store.retry(Selection(), now)
+                await self._make_all_due(now)
             self._first = self._clock_was_put_back = False
             claims = await self._store.claim(now, limit, self._due_if_lost, pass_over=pass_over)
             due = now if claims else await self._store.next_due(pass_over=pass_over)
         except QueueFailed as error:
             return Claimed(error=error)
         return Claimed(claims=claims, due=due)
+
+    async def _make_all_due(self, now: float) -> None:
+        await self._store.retry(Selection(), now)
+        self._all_due_since = now
+
+    def too_early(self, delivery: Delivery, now: float) -> float | None:
+        """Return until when *delivery*, which was claimed, has to wait: see
+        :meth:`.Judge.too_early`."""
+        return self.judge.too_early(delivery, self._all_due_since, now)
 
     async def _is_far_off(self, now: float) -> bool:
         """Return whether all that waits is due later than the schedule can have said."""

@@ -9,6 +9,7 @@ from attrs import evolve
 
 from smtpproto import Reply
 from smtpproto.mta.memory_store import MemoryQueue
+from smtpproto.mta.queue import Result
 from smtpproto.mta.settlement import Fate
 from smtpproto.mta.store import Queued
 from smtpproto.ports import Runtime
@@ -44,6 +45,32 @@ def test_what_waits_is_tried_soon_after_the_clock_was_put_back(
 
     [ended] = working.ended(working.run(scenario))
     assert ended.fate is Fate.RELAYED
+
+
+@pytest.mark.parametrize("seconds", [61.0, DAY])
+def test_an_unknown_outcome_still_waits_a_quarter_of_an_hour_after_the_clock_was_put_back(
+    monkeypatch: pytest.MonkeyPatch, seconds: float
+) -> None:
+    """The host may still be busy with the message, so that a second one would be delivered."""
+    network = Network()
+    working, host = Working(network), network.hosts[0]
+    host.cuts = network.simulation.host("192.0.2.1")
+    connections: list[int] = []
+
+    async def scenario() -> list[Any]:
+        await working.store.put([working.queued()])
+        working.agent.wake()
+        await network.simulation.sleep(60)
+        put_back(working, monkeypatch, seconds)
+        host.cuts = None
+        for wait in (800, 200):
+            await network.simulation.sleep(wait)
+            connections.append(host.connections)
+        return await working.entries()
+
+    [ended] = working.ended(working.run(scenario))
+    assert connections == [1, 2]
+    assert [it.result for it in ended.delivery.log] == [Result.UNKNOWN, Result.RELAYED]
 
 
 def test_another_process_is_noticed_within_a_minute_after_the_clock_was_put_back(
