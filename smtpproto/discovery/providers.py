@@ -32,8 +32,8 @@ Place = tuple[str, int, TLSMode]
 """Host, port, and when to use TLS."""
 
 
-def _words(text: str) -> frozenset[str]:
-    return frozenset(text.split())
+def _words(text: str) -> tuple[str, ...]:
+    return tuple(text.split())
 
 
 @frozen(kw_only=True)
@@ -41,8 +41,8 @@ class Provider:
     """What is known of a provider."""
 
     name: str
-    domains: frozenset[str] = field(converter=_words)
-    """The domains of its addresses, in lower case."""
+    domains: tuple[str, ...] = field(converter=_words)
+    """The domains of its addresses, in lower case; not all of them."""
     exchanges: tuple[str, ...] = ()
     """How the names of the hosts end that take its mail (MX), also for domains of customers."""
     servers: tuple[Place, ...]
