@@ -1,7 +1,7 @@
 """SMTP for Python: one core without I/O for client and server, and thin adapters around it.
 
-This module exports the names that programs need to send and receive mail. The other public modules
-are
+This module exports the names that programs need to compose, send and receive mail. The other public
+modules are
 
 * ``smtpproto.adapters.asyncio``, ``.trio`` and ``.blocking``: ``connect``, ``pool`` and ``serve``;
 * ``smtpproto.commands`` and ``smtpproto.events``: the commands that the protocol machines take, and
@@ -9,7 +9,8 @@ are
 * ``smtpproto.errors``, ``smtpproto.limits`` and ``smtpproto.replies``: the tree of exceptions; all
   bounds, time-outs and leniencies; ready-made replies for handlers, and ``suggested_path``;
 * ``smtpproto.sasl``: SASL without SMTP;
-* ``smtpproto.mail``: preparing a message, planning how to send it, and checking it;
+* ``smtpproto.mail``: composing a message without I/O, preparing it, planning how to send it, and
+  checking it;
 * ``smtpproto.ports``, ``smtpproto.client``, ``smtpproto.server`` and ``smtpproto.protocol``: for
   adapters to other event loops, and for programs that drive the protocol machines themselves;
 * ``smtpproto.dns``, ``smtpproto.dns_cache`` and ``smtpproto.adapters.dnspython``: what a resolver
@@ -46,6 +47,7 @@ from typing import TYPE_CHECKING
 from .late_names import late_names
 
 if TYPE_CHECKING:
+    from .adapters.composing import Attachment, compose
     from .client import *
     from .diagnosis import Diagnosis
     from .errors import *
@@ -80,6 +82,7 @@ else:
     __getattr__, __dir__ = late_names(
         __name__,
         {
+            ".adapters.composing": "Attachment compose",
             ".client": (
                 "Client ClientConfig ClientOptions ConnectOptions PoolConfig PoolOptions TLSMode"
             ),
@@ -126,18 +129,19 @@ __version__ = "0.1.0"
 logging.getLogger(__name__).addHandler(logging.NullHandler())
 
 __all__ = [
-    "AddressLiteral", "Anonymous", "Authenticator", "BadCredentials", "BearerToken", "Body",
-    "ByMode", "Client", "ClientCertificate", "ClientConfig", "ClientOptions", "ClientProtocol",
-    "Command", "ConnectFailed", "ConnectOptions", "ConnectionLost", "Credential", "DeliverBy",
-    "Diagnosis", "Domain", "EncryptionRequired", "EnhancedCode", "Envelope", "Extensions",
-    "External", "ForwardPath", "GeneralLiteral", "GrammarError", "Handler", "HashedPasswords",
-    "HelloHost", "Host", "Identity", "Leniencies", "Limits", "LocalProtocolError", "Login",
-    "LoginRefused", "MailParameters", "Mailbox", "MalformedHost", "NoSupport", "NotOffered",
-    "Notify", "OriginalRecipient", "Outcome", "OutcomeUnknown", "Phase", "PlainPasswords", "Plan",
-    "PoolConfig", "PoolOptions", "ProxyHeader", "ProxyTLS", "RcptParameters", "RecipientReplies",
-    "Refusal", "RemoteProtocolError", "Reply", "Ret", "ReversePath", "SMTPError", "ScramKeys",
-    "Secret", "SendRefused", "ServerConfig", "ServerOptions", "ServerProtocol", "Session", "Sink",
-    "Source", "StoredKeys", "TLSFailed", "TLSInfo", "TLSMode", "TLSVerify", "TimedOut", "Timeouts",
-    "TokenClaim", "TokenRefused", "Tolerance", "Trace", "TransportError", "ValidSince", "Verb",
-    "Verdict", "Verdicts", "__version__", "hash_password", "lint", "plan",
+    "AddressLiteral", "Anonymous", "Attachment", "Authenticator", "BadCredentials", "BearerToken",
+    "Body", "ByMode", "Client", "ClientCertificate", "ClientConfig", "ClientOptions",
+    "ClientProtocol", "Command", "ConnectFailed", "ConnectOptions", "ConnectionLost", "Credential",
+    "DeliverBy", "Diagnosis", "Domain", "EncryptionRequired", "EnhancedCode", "Envelope",
+    "Extensions", "External", "ForwardPath", "GeneralLiteral", "GrammarError", "Handler",
+    "HashedPasswords", "HelloHost", "Host", "Identity", "Leniencies", "Limits",
+    "LocalProtocolError", "Login", "LoginRefused", "MailParameters", "Mailbox", "MalformedHost",
+    "NoSupport", "NotOffered", "Notify", "OriginalRecipient", "Outcome", "OutcomeUnknown", "Phase",
+    "PlainPasswords", "Plan", "PoolConfig", "PoolOptions", "ProxyHeader", "ProxyTLS",
+    "RcptParameters", "RecipientReplies", "Refusal", "RemoteProtocolError", "Reply", "Ret",
+    "ReversePath", "SMTPError", "ScramKeys", "Secret", "SendRefused", "ServerConfig",
+    "ServerOptions", "ServerProtocol", "Session", "Sink", "Source", "StoredKeys", "TLSFailed",
+    "TLSInfo", "TLSMode", "TLSVerify", "TimedOut", "Timeouts", "TokenClaim", "TokenRefused",
+    "Tolerance", "Trace", "TransportError", "ValidSince", "Verb", "Verdict", "Verdicts",
+    "__version__", "compose", "hash_password", "lint", "plan",
 ]  # fmt: skip

@@ -18,6 +18,7 @@ import smtpproto
 from smtpproto import (
     AddressLiteral,
     Anonymous,
+    Attachment,
     BearerToken,
     ByMode,
     ClientCertificate,
@@ -113,6 +114,7 @@ def test_an_address_of_a_wrong_type_raises_type_error(sender: Any, recipients: A
 VALID: dict[Any, dict[str, Any]] = {
     AddressLiteral: {"address": ip_address("192.0.2.1")},
     Anonymous: {},
+    Attachment: {"contents": "figures.pdf"},
     BearerToken: {"username": "ann", "token": "t"},
     ClientCertificate: {"certfile": "own.pem"},
     ClientConfig: {},
