@@ -11,6 +11,9 @@ from .measuring import Figures
 WIDTH, LABEL, BAR, GAP, TOP = 720, 60, 11, 14, 44
 COLOURS = ["#1f6f8b", "#3a9bb8", "#7cc3d6", "#b5dfe9", "#c05a2b", "#dd8b57", "#b8a13a", "#8a8a8a"]
 
+DARK = """<style>@media (prefers-color-scheme: dark) {
+.ground { fill: #131416 } text { fill: #e6edf3 } line { stroke: #9198a1 } }</style>"""
+
 
 def chart(figures: Sequence[Figures], reference: str, names: Sequence[str]) -> str:
     """Return the chart, with a group of bars for each load and a bar for each of *names*.
@@ -41,10 +44,12 @@ def chart(figures: Sequence[Figures], reference: str, names: Sequence[str]) -> s
                 y += BAR
         y += GAP
     shapes.append(f'<line x1="{one:.0f}" x2="{one:.0f}" y1="{TOP}" y2="{y}" stroke="#444"/>')
-    head = f'<svg xmlns="http://www.w3.org/2000/svg" width="{WIDTH}" height="{y}"'
-    style = 'font-family="sans-serif" font-size="10"'
-    background = f'<rect width="{WIDTH}" height="{y}" fill="#fff"/>'
-    return "\n".join([f"{head} {style}>", background, *shapes, "</svg>"]) + "\n"
+    size = f'width="{WIDTH}" height="{y}" viewBox="0 0 {WIDTH} {y}"'
+    head = (
+        f'<svg xmlns="http://www.w3.org/2000/svg" {size} font-family="sans-serif" font-size="10">'
+    )
+    background = f'<rect class="ground" width="{WIDTH}" height="{y}" fill="#fff"/>'
+    return "\n".join([head, DARK, background, *shapes, "</svg>"]) + "\n"
 
 
 def _legend(names: Sequence[str]) -> list[str]:

@@ -48,6 +48,8 @@ def public_path(name: str, module: str) -> str | None:
         if (found := _by_prefix(known)) is not None:
             return found
     homes = by_last_part().get(head, ())
+    # The adapters have classes for the protocols of ``ports``, which the inner rings mean.
+    homes = tuple(home for home in homes if home.startswith("smtpproto.ports.")) or homes
     return homes[0] + dotted(rest) if len(homes) == 1 else None
 
 

@@ -1,8 +1,14 @@
 """Writes what programs read instead of the site: ``llms.txt``, an index (https://llmstxt.org), and
-``llms-full.txt``, all pages as one text."""
+``llms-full.txt``, all pages as one text.
+
+Pages that people wrote are there as they wrote them, in Markdown; the reference from docstrings is
+there as the builder ``text`` writes it.
+"""
 
 from __future__ import annotations
 
+import re
+import shutil
 from collections.abc import Iterator
 from pathlib import Path
 
@@ -35,6 +41,9 @@ def write(app: Sphinx, error: Exception | None) -> None:
         return
     pages = list(dict.fromkeys(in_order(app.env, app.config.root_doc)))
     folder = Path(app.outdir)
+    for page in pages:
+        if (source := Path(app.env.doc2path(page))).suffix == ".md":
+            shutil.copyfile(source, folder / f"{page}.md")
     (folder / "llms.txt").write_text(index(app.env, pages))
     (folder / "llms-full.txt").write_text(whole(folder, pages))
 
@@ -59,23 +68,29 @@ def index(env: BuildEnvironment, pages: list[str]) -> str:
 def entry(env: BuildEnvironment, page: str) -> str:
     title = env.titles[page].astext()
     about = first_sentence(env.get_doctree(page))
-    return f"- [{title}]({page}.txt)" + (f": {about}" if about else "")
+    kind = Path(env.doc2path(page)).suffix.replace(".rst", ".txt")
+    return f"- [{title}]({page}{kind})" + (f": {about}" if about else "")
 
 
 def first_sentence(page: nodes.document) -> str:
     """Return the first sentence of a page that is not about how the page is made."""
     for paragraph in page.findall(nodes.paragraph):
-        text = " ".join(paragraph.astext().split())
-        if isinstance(paragraph.parent, nodes.section) and "do not edit" not in text:
-            return text.partition(". ")[0].rstrip(".:") + "."
+        text = re.sub(r"^Ring \d: ", "", " ".join(paragraph.astext().split()))
+        is_prose = isinstance(paragraph.parent, nodes.section) and len(text.split()) > 3
+        if is_prose and "do not edit" not in text and not [*paragraph.findall(nodes.image)]:
+            sentence = text.partition(". ")[0].rstrip(".:") + "."
+            return sentence[:1].upper() + sentence[1:]
     return ""
 
 
 def whole(folder: Path, pages: list[str]) -> str:
     """Return the texts of all pages, each after a line with its name."""
-    texts = (
-        f"{'=' * 78}\n{page}\n{'=' * 78}\n\n{(folder / f'{page}.txt').read_text()}"
-        for page in pages
-        if page not in OPTIONAL
-    )
-    return "\n\n".join(texts)
+    parts = []
+    for page in pages:
+        if page not in OPTIONAL:
+            source = folder / f"{page}.md"
+            text = (
+                source if source.exists() else source.with_name(f"{source.stem}.txt")
+            ).read_text()
+            parts.append(f"<!-- {page} -->\n\n{text}")
+    return "\n\n".join(parts)
