@@ -106,7 +106,12 @@ with contextlib.suppress(SystemExit):
 """
     loaded = loaded_by(program)
     ours = {name for name in loaded if name.startswith("smtpproto.cli.")}
-    assert ours == {"smtpproto.cli.options", "smtpproto.cli.password"}
+    assert {it.rpartition(".")[2] for it in ours} == {
+        "command_errors",
+        "options",
+        "password",
+        "terminal",
+    }
     assert not loaded & {"asyncio", "ssl", "smtpproto.mta"}
 
 

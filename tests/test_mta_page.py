@@ -121,6 +121,6 @@ def test_the_error_on_the_page_is_what_a_wrong_key_leads_to(
     configuration: Path, capsys: pytest.CaptureFixture[str]
 ) -> None:
     configuration.write_text(TOML.replace("\nport = 25\n", "\nprot = 25\nport = 25\n", 1))
-    assert main(["mta", "--config", "mail.toml", "--check"]) == 2
+    assert main(["mta", "--config", "mail.toml", "--check"]) == 78
     error = capsys.readouterr().err.removeprefix("smtpproto mta: ")
     assert f"\n    {error}" in PAGE

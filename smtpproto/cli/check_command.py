@@ -11,8 +11,9 @@ from ..adapters.blocking import run as run_blocking
 from ..doctor import examine_message
 from ..grammar.address import Mailbox
 from ..policy import SPFRequest
+from .command_errors import CommandError, UsageError, reading
 from .doctor_command import STATUSES, add_report_options, keys, report, resolver_of
-from .options import UsageError, address
+from .options import address
 
 DESCRIPTION = f"""Examine a message: each DKIM signature, SPF, whether they are aligned with the
 From field (DMARC), the hosts on its way, what others have found, and what large receivers will say.
@@ -35,14 +36,15 @@ def run(args: argparse.Namespace) -> int:
     """Examine a message. Return the exit status."""
     reader = keys()
     if reader is None:
-        raise UsageError('signatures need cryptography: pip install "smtpproto-sansio[auth]"')
+        raise CommandError('signatures need cryptography: pip install "smtpproto-sansio[auth]"')
     now = time.time()
     request, resolver = _request(args, now), resolver_of(args.resolver)
     with ExitStack() as stack:
         if args.file in (None, "-"):
             source = sys.stdin.buffer
         else:
-            source = stack.enter_context(open(args.file, "rb"))
+            with reading(args.file, "MESSAGE"):
+                source = stack.enter_context(open(args.file, "rb"))
         examined = examine_message(source, resolver, reader, now=now, request=request)
         return report(run_blocking(examined), args)
 

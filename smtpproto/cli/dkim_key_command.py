@@ -8,9 +8,11 @@ import os
 from functools import partial
 from pathlib import Path
 
+from ..delivery import ExitStatus
 from ..dns import txt_record
 from ..policy import DKIM, Algorithm
-from .options import UsageError, read_password
+from .command_errors import CommandError, writing
+from .options import read_password
 
 DESCRIPTION = """Write a new private key into a file that only you can read, and print the DNS
 record with its public key, and what the file of smtpproto mta needs. A file that exists is never
@@ -52,17 +54,19 @@ def run(args: argparse.Namespace) -> int:
     try:
         from ..adapters.cryptography_keys import PrivateKey  # noqa: PLC0415 - it is an extra
     except ImportError as error:
-        raise UsageError(str(error)) from None
+        raise CommandError(str(error)) from None
     if (password := read_password(args)) == b"":
-        raise UsageError(f"the password is empty; check: {args.password_file}")
+        text = f"the password is empty; check: --password-file {args.password_file}"
+        raise CommandError(text, ExitStatus.DATAERR)
     key = PrivateKey.generate(_ALGORITHMS[args.algorithm])
     signer = DKIM(args.domain, selector=args.selector, key=key)
     file = args.file or f"{signer.selector}.pem"
-    try:
-        with open(file, "xb", opener=partial(os.open, mode=0o600)) as opened:
-            opened.write(key.pem(password))
-    except FileExistsError:
-        raise UsageError(f"{file} exists already; choose another with --file") from None
+    if os.path.lexists(file):
+        text = f"{file} exists already; choose another with --file"
+        raise CommandError(text, ExitStatus.CANTCREAT)
+    private = partial(os.open, mode=0o600)
+    with writing(file, "--file"), open(file, "xb", opener=private) as opened:
+        opened.write(key.pem(password))
     record = txt_record(f"{signer.selector}._domainkey.{signer.domain}", key.record())
     table = _table(signer, file, args.password_file)
     names = {"domain": signer.domain, "selector": signer.selector}

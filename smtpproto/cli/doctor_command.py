@@ -3,24 +3,23 @@
 from __future__ import annotations
 
 import argparse
-import json
 from ipaddress import ip_address
 
 from ..adapters.blocking import Runtime
 from ..adapters.blocking import run as run_blocking
 from ..adapters.https import HTTPSFetch
+from ..delivery import ExitStatus
 from ..dns import Resolver
 from ..doctor import DoctorOptions, Examination, Severity, examine_domain
 from ..policy import Certificates, Keys
 from ..tls import TLSVerify
-from .options import UsageError, address, port
+from .command_errors import ANSWER_IS_NO, CommandError, UsageError
+from .options import add_json_option, address, port, read_ca
+from .terminal import print_json
 
-STATUSES = """The exit status is 0 if all is well, 1 if there are warnings and --strict is given,
-and 2 if there are errors, or if nothing could be examined."""
+STATUSES = "The exit status is 1 if there are errors, or warnings and --strict is given."
 DESCRIPTION = f"""Examine the records of DOMAIN in the DNS and the hosts that take its mail. No mail
 is sent. {STATUSES}"""
-
-_EXIT = {Severity.WARNING: 1, Severity.ERROR: 2}
 
 
 def add_options(parser: argparse.ArgumentParser) -> None:
@@ -46,14 +45,14 @@ def add_report_options(parser: argparse.ArgumentParser) -> None:
     add = parser.add_argument
     help_ = "IP address of the name server to ask (default: those of the system)"
     add("--resolver", metavar="HOST[:PORT]", help=help_)
-    add("--json", action="store_true", help="print JSON")
+    add_json_option(parser)
     add("--strict", action="store_true", help="let warnings set the exit status, too")
 
 
 def run(args: argparse.Namespace) -> int:
     """Examine a domain. Return the exit status."""
     try:
-        verify = TLSVerify.by_ca(args.ca) if args.ca else TLSVerify.by_name()
+        verify = read_ca(args.ca) if args.ca else TLSVerify.by_name()
         options = DoctorOptions(
             selectors=args.selector,
             senders=args.sender,
@@ -66,7 +65,7 @@ def run(args: argparse.Namespace) -> int:
             certificates=_certificates(),
         )
     except ValueError as error:
-        raise UsageError(f"{error}; check: --selector, --hello and --ca") from None
+        raise UsageError(f"{error}; check: --selector and --hello") from None
     resolver = resolver_of(args.resolver)
     return report(run_blocking(examine_domain(args.domain, resolver, Runtime(), options)), args)
 
@@ -76,7 +75,7 @@ def resolver_of(text: str | None) -> Resolver:
     try:
         from ..adapters.dnspython import DNSResolver  # noqa: PLC0415 - it is an extra
     except ImportError as error:
-        raise UsageError(str(error)) from None
+        raise CommandError(str(error)) from None
     try:
         if text is None:
             return DNSResolver()
@@ -115,6 +114,9 @@ def _certificates() -> Certificates | None:
 
 def report(examination: Examination, args: argparse.Namespace) -> int:
     """Print *examination*. Return the exit status."""
-    print(json.dumps(examination.as_dict(), indent=2) if args.json else examination)
-    status = _EXIT.get(examination.worst, 0)
-    return 0 if status == 1 and not args.strict else status
+    if args.json:
+        print_json(examination.as_dict())
+    else:
+        print(examination)
+    bad = [Severity.ERROR, Severity.WARNING] if args.strict else [Severity.ERROR]
+    return ANSWER_IS_NO if examination.worst in bad else ExitStatus.OK

@@ -3,16 +3,18 @@
 from __future__ import annotations
 
 import argparse
-import json
 import sys
 
+from ..delivery import ExitStatus
 from ..diagnosis import explain
-from .options import UsageError
+from .command_errors import CommandError
+from .options import add_json_option
+from .terminal import print_json
 
 DESCRIPTION = """Say in plain words what a reply of a mail server means, who must act, and what to
 try. REPLY is a code (550), an enhanced code (5.7.26) or a whole reply, as it stands in a delivery
-report or in a log of Postfix or Exim. No server is asked. The exit status is 0, or 2 if there is no
-code in REPLY."""
+report or in a log of Postfix or Exim. No server is asked. The exit status is 65 if there is
+no code in REPLY."""
 
 _LONGEST = 1 << 20  # characters of standard input
 
@@ -20,7 +22,7 @@ _LONGEST = 1 << 20  # characters of standard input
 def add_options(parser: argparse.ArgumentParser) -> None:
     """Add the command's options."""
     add = parser.add_argument
-    add("--json", action="store_true", help="print JSON")
+    add_json_option(parser)
     add("reply", nargs="*", metavar="REPLY", help="the reply (default or -: standard input)")
 
 
@@ -32,6 +34,9 @@ def run(args: argparse.Namespace) -> int:
     try:
         diagnosis = explain(text)
     except ValueError as error:
-        raise UsageError(str(error)) from None
-    print(json.dumps(diagnosis.as_dict(), indent=2) if args.json else diagnosis)
+        raise CommandError(str(error), ExitStatus.DATAERR) from None
+    if args.json:
+        print_json(diagnosis.as_dict())
+    else:
+        print(diagnosis)
     return 0

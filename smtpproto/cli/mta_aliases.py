@@ -13,7 +13,7 @@ __all__ = ["read_aliases", "read_srs"]
 
 
 def read_aliases(table: Table) -> Aliases | None:
-    """Return what ``[aliases]`` of *table* says; None if it is not there. Raises UsageError."""
+    """Return what ``[aliases]`` of *table* says; None if it is not there. Raises ConfigError."""
     if table.value("aliases") is None:
         return None
     aliases, source = table.table("aliases"), dict[str, list[str]]()
@@ -27,7 +27,7 @@ def read_aliases(table: Table) -> Aliases | None:
 
 
 def read_srs(table: Table) -> SRS | None:
-    """Return what ``[srs]`` of *table* says; None if it is not there. Raises UsageError."""
+    """Return what ``[srs]`` of *table* says; None if it is not there. Raises ConfigError."""
     if table.value("srs") is None:
         return None
     srs = table.table("srs")

@@ -14,8 +14,8 @@ from ..adapters.asyncio_server import on_signals
 from ..errors import SMTPError
 from ..grammar.printable import printable
 from ..transfer import JSONFormatter
+from .command_errors import CommandError
 from .mta_config import Configuration, read_configuration
-from .options import UsageError
 
 _log = logging.getLogger("smtpproto.queue")
 
@@ -41,7 +41,7 @@ def run(args: argparse.Namespace) -> int:
     try:
         configuration = read_configuration(Path(args.config))
     except ImportError as error:
-        raise UsageError(str(error)) from None
+        raise CommandError(str(error)) from None
     if args.check:
         print(f"{args.config} is correct")
         return 0
@@ -85,7 +85,7 @@ def _reload(configuration: Configuration, path: Path) -> None:
     """Read the file again; if it is wrong, log that, and go on as before."""
     try:
         configuration.renew(read_configuration(path))
-    except (UsageError, SMTPError, ImportError, OSError, TypeError, ValueError) as error:
+    except (CommandError, SMTPError, ImportError, OSError, TypeError, ValueError) as error:
         _log.error("not reloaded, everything stays as it was: %s", printable(str(error)))
     else:
         _log.warning("reloaded %s", path)

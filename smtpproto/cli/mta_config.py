@@ -114,8 +114,8 @@ class Configuration:
 
 
 def read_configuration(path: Path) -> Configuration:
-    """Read the file at *path*. Raises UsageError, whose text names the line and the key, and
-    OSError."""
+    """Read the file at *path*. Raises ConfigError, whose text names the line and the key, or
+    CommandError if it cannot be read."""
     table = read_toml(path)
     fixed: dict[str, object] = {name: table.value(name) for name in _FIXED}
     hostname, queue = table.need("hostname", str), table.need("queue", str)
@@ -287,7 +287,7 @@ def _listener(table: Table) -> Listener:
     users = None
     if (file := table.take_path("users")) is not None:
         with table.checks("users"):
-            options["authenticator"], users = read_users(file), Path(file).read_bytes()
+            options["authenticator"], users = read_users(file, "users"), Path(file).read_bytes()
     table.end()
     if port is None:
         raise table.error(None, "port is missing; it is a whole number")
@@ -299,7 +299,7 @@ def _listener(table: Table) -> Listener:
 
 
 def _check_tls(table: Table, options: ServerOptions) -> None:
-    """Raise UsageError if *options* lack what they need: logins are for TLS only."""
+    """Raise ConfigError if *options* lack what they need: logins are for TLS only."""
     if options.get("submission") and "authenticator" not in options:
         raise table.error("submission", "needs users")
     for option, key in (("implicit_tls",) * 2, ("require_tls",) * 2, ("authenticator", "users")):

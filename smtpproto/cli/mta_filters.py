@@ -14,7 +14,7 @@ _SPAMD = {"refuse_at": float, "hold_at": float, "user": str, "max_size": int, "r
 
 
 def read_filter(table: Table) -> Filter:
-    """Return the filter of one ``[[filter]]``. Raises UsageError."""
+    """Return the filter of one ``[[filter]]``. Raises ConfigError."""
     milter, spamd = table.take("milter", str), table.take("spamd", str)
     if milter is not None and spamd is None:
         return of_fields(table, partial(Milter, milter), _FILTER)

@@ -24,7 +24,7 @@ _NUMBERS = {"refuse_at": float, "lists_timeout": float, "prefixes": tuple}
 
 
 def read_guards(table: Table, store: StateStore) -> Guards:
-    """Return what ``[guards]`` of *table* says; *store* keeps their states. Raises UsageError."""
+    """Return what ``[guards]`` of *table* says; *store* keeps their states. Raises ConfigError."""
     table = table.table("guards")
     options: dict[str, Any] = {}
     if (connections := table.take("connections", str)) is not None:

@@ -21,7 +21,7 @@ _INSPECT = {"authserv_id": str, **dict.fromkeys(_FLAGS, bool), "timeout": float}
 
 
 def read_inspection(table: Table) -> Inspection | None:
-    """Return what ``[inspect]`` of *table* says; None if it is not there. Raises UsageError."""
+    """Return what ``[inspect]`` of *table* says; None if it is not there. Raises ConfigError."""
     is_there = table.value("inspect") is not None
     inspect = table.table("inspect")
     if not is_there:
@@ -34,13 +34,13 @@ def read_inspection(table: Table) -> Inspection | None:
 
 
 def read_signer(table: Table) -> DKIMSigner | None:
-    """Return what ``[[sign]]`` of *table* says; None if there is none. Raises UsageError."""
+    """Return what ``[[sign]]`` of *table* says; None if there is none. Raises ConfigError."""
     keys = [_key(it) for it in table.tables("sign")]
     return DKIMSigner(keys) if keys else None
 
 
 def read_sealer(table: Table, inspect: Inspection | None) -> DKIM | None:
-    """Return what ``[seal]`` of *table* says; None if it is not there. Raises UsageError."""
+    """Return what ``[seal]`` of *table* says; None if it is not there. Raises ConfigError."""
     is_there = table.value("seal") is not None
     seal = table.table("seal")
     if is_there and inspect is None:
@@ -50,7 +50,7 @@ def read_sealer(table: Table, inspect: Inspection | None) -> DKIM | None:
 
 def read_daily_reports(table: Table) -> DailyReports | None:
     """Return what ``[daily_reports]`` of *table* says; None if it is not there. Raises
-    UsageError."""
+    ConfigError."""
     if table.value("daily_reports") is None:
         return None
     reports = table.table("daily_reports")

@@ -6,14 +6,16 @@ import argparse
 import os
 import sys
 from ipaddress import ip_address
+from typing import TYPE_CHECKING
 
+from ..delivery import ExitStatus
 from ..grammar.secret import Secret
 from ..ports import is_path
 from ..sasl import Login
+from .command_errors import CommandError, UsageError, reading
 
-
-class UsageError(Exception):
-    """Options that exclude each other, or that name a file or variable that does not exist."""
+if TYPE_CHECKING:
+    from ..tls.verify import TLSVerify
 
 
 def port(text: str) -> int:
@@ -83,7 +85,7 @@ def read_login(args: argparse.Namespace) -> Login | None:
 def read_password(args: argparse.Namespace) -> bytes | None:
     """Return the password from the source that the options name, or None if they name none."""
     if args.password_file:
-        with open(args.password_file, "rb") as file:
+        with reading(args.password_file, "--password-file"), open(args.password_file, "rb") as file:
             return file.readline(4096).rstrip(b"\r\n")
     if not args.password_env:
         return None
@@ -92,6 +94,26 @@ def read_password(args: argparse.Namespace) -> bytes | None:
             f"environment variable {args.password_env} is not set; check: --password-env"
         )
     return os.fsencode(value)
+
+
+def add_json_option(parser: argparse.ArgumentParser, what: str = "print JSON") -> None:
+    """Add ``--json``. An error is JSON as well then, on standard error."""
+    parser.add_argument("--json", action="store_true", help=f"{what}, and errors as JSON")
+
+
+def read_ca(path: str) -> TLSVerify:
+    """Return what verifies a server by the CAs in the file at *path*, of ``--ca``."""
+    from ..client.config import ClientConfig  # noqa: PLC0415 - loads ssl, as the next one does
+    from ..tls.verify import TLSVerify  # noqa: PLC0415
+
+    with reading(path, "--ca"), open(path, "rb"):
+        pass
+    verify = TLSVerify.by_ca(path)
+    try:
+        ClientConfig(verify=verify)  # which reads the file
+    except ValueError as error:
+        raise CommandError(f"{error}; check: --ca", ExitStatus.DATAERR) from None
+    return verify
 
 
 def trace(side: str, line: str) -> None:

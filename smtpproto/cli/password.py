@@ -6,11 +6,13 @@ import argparse
 import getpass
 import secrets
 
+from ..delivery import ExitStatus
 from ..errors import GrammarError
 from ..grammar.secret import Secret
 from ..limits import SCRAM_DEFAULT_ITERATIONS, SCRAM_ITERATIONS
 from ..sasl import ScramKeys, hash_password
-from .options import UsageError, add_password_options, read_password
+from .command_errors import CommandError, UsageError
+from .options import add_password_options, read_password
 
 DESCRIPTION = """Print a line for the file of users that serve and mta read: the name, a colon, and
 SCRAM keys or a scrypt hash. The password cannot be read from the line. The command asks for the
@@ -46,7 +48,7 @@ def run(args: argparse.Namespace) -> int:
     try:
         print(f"{args.user}:{_stored_form(_password(args), args)}")
     except GrammarError as error:
-        raise UsageError(error.message) from None
+        raise CommandError(error.message, ExitStatus.DATAERR) from None
     return 0
 
 
@@ -58,9 +60,10 @@ def _password(args: argparse.Namespace) -> Secret:
         repeated = getpass.getpass("Repeat the password: ").encode()
     except EOFError:
         sources = "--password-env or --password-file (for example /dev/stdin)"
-        raise UsageError(f"no password was entered; use {sources}") from None
+        text = f"no password was entered; use {sources}"
+        raise CommandError(text, ExitStatus.NOINPUT) from None
     if repeated != password:
-        raise UsageError("the two passwords differ; try again")
+        raise CommandError("the two passwords differ; try again", ExitStatus.DATAERR)
     return Secret(password)
 
 

@@ -11,8 +11,9 @@ from ..adapters.eyeballs import interleave
 from ..client import TLSMode
 from ..doctor import ProbeOptions, examine_server
 from ..tls import TLSVerify
+from .command_errors import UsageError
 from .doctor_command import STATUSES, report
-from .options import UsageError, address, host, port
+from .options import add_json_option, address, host, port, read_ca
 
 DESCRIPTION = f"""Connect to HOST, and tell what it says: greeting, extensions (EHLO), TLS and
 certificate, logins and limits, each with its meaning and what to do. With --to it is asked whether
@@ -42,7 +43,7 @@ def add_options(parser: argparse.ArgumentParser) -> None:
     add("--source", type=address, metavar="ADDRESS", help=help_)
     help_ = "seconds to wait for each connection and reply (default: %(default)g)"
     add("--timeout", type=float, default=10.0, metavar="SECONDS", help=help_)
-    add("--json", action="store_true", help="print JSON")
+    add_json_option(parser)
     add("--strict", action="store_true", help="let warnings set the exit status, too")
 
 
@@ -53,7 +54,7 @@ def run(args: argparse.Namespace) -> int:
             ports=args.port or (25, 465, 587),
             addresses=_addresses_of(args.host),
             tls=TLSMode(args.tls) if args.tls else None,
-            verify=TLSVerify.by_ca(args.ca) if args.ca else TLSVerify.by_name(),
+            verify=read_ca(args.ca) if args.ca else TLSVerify.by_name(),
             server_name=args.server_name,
             hello=args.hello,
             source=args.source,
@@ -62,9 +63,7 @@ def run(args: argparse.Namespace) -> int:
             reply_seconds=args.timeout,
         )
     except ValueError as error:
-        raise UsageError(
-            f"{error}; check: --port, --from, --to, --hello, --ca, --timeout"
-        ) from None
+        raise UsageError(f"{error}; check: --port, --from, --to, --hello, --timeout") from None
     return report(run_blocking(examine_server(args.host, Runtime(), options)), args)
 
 

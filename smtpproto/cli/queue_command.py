@@ -9,6 +9,7 @@ from collections.abc import Callable, Iterator, Sequence
 from typing import Any, cast
 
 from ..adapters.queue_control import QueueControl
+from ..delivery import ExitStatus
 from ..errors import GrammarError
 from ..grammar.printable import printable
 from ..mail.header import MAX_HEADER
@@ -17,13 +18,13 @@ from ..mta.explain import attempt_in_words, duration, explain, next_step
 from ..mta.queue import State
 from ..mta.queue_values import stats_values
 from ..mta.store import DomainStats, Entry, QueueStats, Selection
+from .command_errors import ANSWER_IS_NO, UsageError
 from .handlers import escape_line
-from .options import UsageError
 from .stores import open_control
 
 DESCRIPTION = """Show or change the queue in a database, whether or not an MTA works on it.
 A running MTA notices a change within about a second. The exit status is 1 if nothing in the queue
-matches, and 2 on an error."""
+matches."""
 
 _QUEUE = "the file of an SQLite database, or the postgresql:// URL of the queue"
 _ACTIONS = {
@@ -86,10 +87,10 @@ def run(args: argparse.Namespace) -> int:
 
 def _print(lines: Iterator[str]) -> int:
     """Print *lines*; return 1 if there are none."""
-    status = 1
+    status = ANSWER_IS_NO
     for line in lines:
         print(line)
-        status = 0
+        status = ExitStatus.OK
     if status:
         print("nothing in the queue matches")
     return status
@@ -226,4 +227,4 @@ def _change(queue: QueueControl, args: argparse.Namespace) -> int:
     }
     number = changes[args.action]()
     print(f"{args.action}: {number} {'delivery' if number == 1 else 'deliveries'}")
-    return 0 if number else 1
+    return ExitStatus.OK if number else ANSWER_IS_NO

@@ -11,6 +11,7 @@ from typing import TextIO
 
 from ..testing.recording_proxy import RecordingProxy
 from ..testing.transcript import Transcript
+from .command_errors import writing
 from .options import port as port_number
 
 DESCRIPTION = """Record SMTP sessions as readable text: stand between a client and a server as a
@@ -35,7 +36,9 @@ def run(args: argparse.Namespace) -> int:
     """Record until the sessions are over, or until SIGINT. Return 0."""
     if args.output is None:
         return _record(args, sys.stdout)
-    with open(args.output, "w", encoding="utf-8", opener=_open_privately) as file:
+    with writing(args.output, "--output"):
+        file = open(args.output, "w", encoding="utf-8", opener=_open_privately)  # noqa: SIM115
+    with file:
         return _record(args, file)
 
 

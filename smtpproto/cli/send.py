@@ -13,7 +13,8 @@ from typing import BinaryIO, cast
 from attrs import evolve
 
 from ..adapters.blocking import connect
-from ..client.config import ClientConfig, ClientOptions, TLSMode
+from ..client.config import ClientOptions, TLSMode
+from ..delivery import ExitStatus, status_of_reply
 from ..errors import (
     ConnectFailed,
     GrammarError,
@@ -26,11 +27,11 @@ from ..grammar.envelope import Envelope
 from ..mail.preparation import prepare
 from ..outcome import Outcome
 from ..tls.verify import TLSVerify
-from .options import UsageError, add_password_options, host, port, port_of, read_login, trace
+from .command_errors import CommandError, UsageError, reading
+from .options import add_password_options, host, port, port_of, read_ca, read_login, trace
 
 DESCRIPTION = """Send a message from FILE or standard input, and print one line for each recipient:
-accepted, refused or unknown. The exit status is 0 if all recipients are accepted, 1 if some are
-refused or unknown, and 2 on any other error."""
+accepted, refused or unknown. The exit status is 0 if all recipients are accepted."""
 
 _HEADER = 65536  # octets in which the header section is looked for
 _IN_MEMORY = 1 << 20  # octets of standard input; a temporary file holds more than that
@@ -72,7 +73,7 @@ def _add_verify_options(parser: argparse.ArgumentParser) -> None:
 
 
 def run(args: argparse.Namespace) -> int:
-    """Send one message. Return 0 if every recipient was accepted, else 1."""
+    """Send one message. Return the exit status."""
     options: ClientOptions = {
         "hello": args.hello,
         "login": read_login(args),
@@ -106,7 +107,8 @@ def _message(path: str | None) -> Iterator[BinaryIO]:
         if path is None or path == "-":
             source = sys.stdin.buffer
         else:
-            source = stack.enter_context(open(path, "rb"))
+            with reading(path, "FILE"):
+                source = stack.enter_context(open(path, "rb"))
         if source.seekable():
             yield source
             return
@@ -118,20 +120,32 @@ def _message(path: str | None) -> Iterator[BinaryIO]:
 
 def _envelope(file: BinaryIO, sender: str | None, recipients: list[str] | None) -> Envelope:
     """Return the envelope that the options name, completed from the message's header."""
-    if sender is not None and recipients:
-        return Envelope(sender, recipients)
+    try:
+        if sender is not None and recipients:
+            return Envelope(sender, recipients)
+        envelope = _header_envelope(file)
+        if sender is not None:
+            return Envelope(sender, envelope.recipients)
+        return evolve(envelope, recipients=recipients) if recipients else envelope
+    except GrammarError as error:
+        raise UsageError(f"{error}; check: --from and --to") from None
+
+
+def _header_envelope(file: BinaryIO) -> Envelope:
     start = file.tell()
-    _, envelope = prepare(file.read(_HEADER))
+    try:
+        _, envelope = prepare(file.read(_HEADER))
+    except GrammarError as error:
+        text = f"{error}; check: the header of the message, or use --from and --to"
+        raise CommandError(text, ExitStatus.DATAERR) from None
     file.seek(start)
-    if sender is not None:
-        return Envelope(sender, envelope.recipients)
-    return evolve(envelope, recipients=recipients) if recipients else envelope
+    return envelope
 
 
 def _verification(args: argparse.Namespace) -> TLSVerify | None:
+    if args.ca:
+        return read_ca(args.ca)
     try:
-        if args.ca:
-            return ClientConfig(verify=TLSVerify.by_ca(args.ca)).verify  # reads the file
         if args.fingerprint:
             return TLSVerify.by_fingerprint(*args.fingerprint)
     except ValueError as error:
@@ -148,7 +162,16 @@ def _report(outcome: Outcome) -> int:
             lost = f"; then {reason}, so sending it again may deliver it twice"
         for recipient, reply in getattr(outcome, result).items():
             print(f"{result:8}  {recipient}  {reply}{lost}")
-    return 1 if outcome.refused or outcome.unknown else 0
+    return _status(outcome)
+
+
+def _status(outcome: Outcome) -> int:
+    """Return the status of the first recipient refused for good, or else that of trying later."""
+    statuses = {status_of_reply(reply) for reply in outcome.refused.values()}
+    if outcome.unknown:
+        statuses.add(ExitStatus.TEMPFAIL)
+    lasting = statuses - {ExitStatus.TEMPFAIL}
+    return min(lasting or statuses, default=ExitStatus.OK)
 
 
 def _with_options_to_check(error: SMTPError, host: str, server_port: int) -> Exception:
@@ -164,5 +187,5 @@ def _with_options_to_check(error: SMTPError, host: str, server_port: int) -> Exc
         case TLSFailed(certificate_fault="name"):
             error.check = "--host; pass --server-name if the certificate is for another name"
         case GrammarError():  # its text names the octet, not the option
-            return UsageError(f"{error}; check: --from, --to, --hello, or the message's header")
+            return UsageError(f"{error}; check: --hello, and the header of the message")
     return error

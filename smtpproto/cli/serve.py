@@ -8,13 +8,15 @@ import ssl
 
 from ..adapters.asyncio import serve_forever
 from ..adapters.maildir import MaildirFolder
+from ..delivery import ExitStatus
 from ..errors import GrammarError
 from ..limits import Limits
 from ..sasl import Authenticator, HashedPasswords, StoredKeys
 from ..server.config import ServerOptions
 from ..server.handler import Handler
+from .command_errors import CommandError, UsageError, listening, reading, writing
 from .handlers import Mailbox, MessagePrinter, SingleUser, StoringHandler
-from .options import UsageError, add_password_options, host, port, port_of, read_login, trace
+from .options import add_password_options, host, port, port_of, read_login, trace
 
 _PORT = 2525
 
@@ -62,16 +64,19 @@ def run(args: argparse.Namespace) -> int:
         raise UsageError(
             f"{option} requires TLS; add --certificate, and --key if the key is in another file"
         )
+    inbox, number = _inbox(args), port_of(args, _PORT)
+    where = f"{args.host} port {number}" if number else args.host
     try:
-        asyncio.run(
-            serve_forever(
-                _inbox(args),
-                args.host,
-                port_of(args, _PORT),
-                on_start=lambda server: print(f"listening on {server}", flush=True),
-                **options,
+        with listening(where, "--host and --port"):
+            asyncio.run(
+                serve_forever(
+                    inbox,
+                    args.host,
+                    number,
+                    on_start=lambda server: print(f"listening on {server}", flush=True),
+                    **options,
+                )
             )
-        )
     except GrammarError as error:
         raise UsageError(f"--hostname: {error.message}") from None
     return 0
@@ -84,27 +89,31 @@ def _authenticator(args: argparse.Namespace) -> Authenticator | None:
         return None if login is None else SingleUser(login)
     if login is not None:
         raise UsageError("--login and --users exclude each other; use one of them")
-    return read_users(args.users)
+    return read_users(args.users, "--users")
 
 
-def read_users(path: str) -> Authenticator:
-    """Return the authenticator for the users in the file at *path*. Raises UsageError."""
-    with open(path, encoding="utf-8") as file:
+def read_users(path: str, check: str) -> Authenticator:
+    """Return the authenticator for the users in the file at *path*. Raises CommandError, which says
+    to *check* what named the file."""
+    with reading(path, check), open(path, encoding="utf-8") as file:
         lines = [line.rstrip("\n").partition(":") for line in file if line.strip()]
     users = {name: stored for name, _, stored in lines}
     kinds = {stored.startswith("$") for stored in users.values()}  # scrypt hashes start with $
     if len(kinds) > 1:
-        raise UsageError(f"{path} mixes scrypt hashes and SCRAM keys; use one kind")
+        text = f"{path} mixes scrypt hashes and SCRAM keys; use one kind"
+        raise CommandError(text, ExitStatus.DATAERR)
     try:
         return HashedPasswords(users) if True in kinds else StoredKeys(users)
     except GrammarError as error:
-        raise UsageError(f"{path}: {error.message}; smtpproto password makes lines") from None
+        text = f"{path}: {error.message}; smtpproto password makes lines"
+        raise CommandError(text, ExitStatus.DATAERR) from None
 
 
 def _inbox(args: argparse.Namespace) -> Handler:
     if args.maildir is None:
         return StoringHandler(MessagePrinter)
-    return Mailbox(MaildirFolder(args.maildir), args.hostname)
+    with writing(args.maildir, "--maildir"):
+        return Mailbox(MaildirFolder(args.maildir), args.hostname)
 
 
 def _context(args: argparse.Namespace) -> ssl.SSLContext | None:
@@ -116,17 +125,17 @@ def _context(args: argparse.Namespace) -> ssl.SSLContext | None:
 
 
 def load_context(certificate: str, key: str | None, check: str) -> ssl.SSLContext:
-    """Return the context for a server with this certificate. Raises UsageError, which says to
+    """Return the context for a server with this certificate. Raises CommandError, which says to
     *check* what named the files."""
     context = ssl.create_default_context(ssl.Purpose.CLIENT_AUTH)
     try:
         context.load_cert_chain(certificate, key)
     except OSError as error:
         files = " and ".join(filter(None, [certificate, key]))
-        reason = getattr(error, "reason", None) or error.strerror
-        raise UsageError(
-            f"cannot load a certificate and its key from {files}: {reason}; check: {check}"
-        ) from None
+        said = getattr(error, "reason", None) or error.strerror
+        status = ExitStatus.DATAERR if isinstance(error, ssl.SSLError) else ExitStatus.NOINPUT
+        text = f"cannot load a certificate and its key from {files}: {said}; check: {check}"
+        raise CommandError(text, status) from None
     return context
 
 

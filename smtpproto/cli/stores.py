@@ -8,10 +8,11 @@ from ..adapters.queue_control import QueueControl
 from ..adapters.sqlite_control import SQLiteControl
 from ..adapters.sqlite_queue import SQLiteQueue
 from ..adapters.sqlite_states import SQLiteStates
+from ..delivery import ExitStatus
 from ..mta.queue_limits import QueueLimits
 from ..mta.store import QueueStore
 from ..policy import StateStore
-from .options import UsageError
+from .command_errors import CommandError, UsageError
 
 __all__ = ["is_shared", "open_control", "open_states", "open_store"]
 
@@ -46,12 +47,17 @@ def open_states(queue: str, directory: Path) -> StateStore:
 
 
 def open_control(queue: str) -> QueueControl:
-    """Open *queue*, to look into it and to change it. Raises UsageError and QueueFailed."""
+    """Open *queue*, to look into it and to change it. Raises CommandError and QueueFailed."""
     if not is_shared(queue):
+        if not Path(queue).is_file():
+            text = f"there is no queue at {Path(queue).absolute()}; check: --queue"
+            raise CommandError(text, ExitStatus.NOINPUT)
         return SQLiteControl(queue)
     try:
         from ..adapters.postgres_control import PostgresControl  # noqa: PLC0415 - it is an extra
 
         return PostgresControl(queue)
-    except (ImportError, ValueError) as error:
-        raise UsageError(str(error)) from None
+    except ImportError as error:
+        raise CommandError(str(error)) from None
+    except ValueError as error:
+        raise UsageError(f"{error}; check: --queue") from None

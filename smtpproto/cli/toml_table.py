@@ -12,7 +12,7 @@ from typing import Any, TypeVar
 from ..errors import SMTPError
 from ..grammar.secret import Secret
 from ..option_types import near_name
-from .options import UsageError
+from .command_errors import CommandError, ConfigError, reading, text_of
 
 T = TypeVar("T")
 KeyPath = tuple[str | int, ...]
@@ -30,13 +30,15 @@ _TYPES = {
 
 
 def read_toml(path: Path) -> Table:
-    """Return the table that the file at *path* is. Raises UsageError, and OSError."""
-    text = path.read_bytes()
+    """Return the table that the file at *path* is. Raises ConfigError, or CommandError
+    if the file cannot be read."""
+    with reading(path, "--config"):
+        text = path.read_bytes()
     try:
         decoded = text.decode()
         values = tomllib.loads(decoded)
     except ValueError as error:  # TOMLDecodeError, and UnicodeDecodeError
-        raise UsageError(f"{path}: {error}") from None
+        raise ConfigError(f"{path}: {error}") from None
     return Table(values, _Places(path, _lines_of(decoded)), ())
 
 
@@ -47,14 +49,14 @@ class _Places:
         self._path, self._lines = path, lines
         self.directory: Path = path.absolute().parent
 
-    def error(self, key: KeyPath, text: str) -> UsageError:
+    def error(self, key: KeyPath, text: str) -> ConfigError:
         """Return the error about *key*, with its line or that of what it is in."""
         at: KeyPath = key or (text.partition(" ")[0],)  # it may begin with a key of the file
         while at and at not in self._lines:
             at = at[:-1]
         line = f", line {self._lines[at]}" if at else ""
         name = _written(key)
-        return UsageError(f"{self._path}{line}: {name}{': ' if name else ''}{text}")
+        return ConfigError(f"{self._path}{line}: {name}{': ' if name else ''}{text}")
 
 
 def _written(key: KeyPath) -> str:
@@ -82,7 +84,7 @@ class Table:
         return self._left.get(name)
 
     def take(self, name: str, kind: type[T]) -> T | None:
-        """Return the value of the key *name*, or None if it is not there. Raises UsageError if it
+        """Return the value of the key *name*, or None if it is not there. Raises ConfigError if it
         is not a *kind*."""
         self._known.append(name)
         if name not in self._left:
@@ -96,7 +98,7 @@ class Table:
         return value
 
     def need(self, name: str, kind: type[T]) -> T:
-        """Return the value of the key *name*. Raises UsageError also if it is not there."""
+        """Return the value of the key *name*. Raises ConfigError also if it is not there."""
         value = self.take(name, kind)
         if value is None:
             raise self.error(None, f"{name} is missing; it is {_TYPES[kind]}")
@@ -108,7 +110,7 @@ class Table:
         return None if value is None else str(self._places.directory / value)
 
     def take_secret(self, name: str) -> Secret | None:
-        """Return the first line of the file whose path is there, or None. Raises UsageError."""
+        """Return the first line of the file whose path is there, or None. Raises ConfigError."""
         if (path := self.take_path(name)) is None:
             return None
         with self.checks(name), open(path, "rb") as file:
@@ -150,22 +152,24 @@ class Table:
         """Return whether the value of *name* is a text."""
         return isinstance(self._left.get(name), str)
 
-    def error(self, name: str | None, text: str) -> UsageError:
+    def error(self, name: str | None, text: str) -> ConfigError:
         """Return the error about the key *name*; None: about the table."""
         return self._places.error(self._key if name is None else (*self._key, name), text)
 
     @contextmanager
     def checks(self, name: str | None = None) -> Iterator[None]:
-        """Raise what the block raises about the values of the key *name* as UsageError."""
+        """Raise what the block raises about the values of the key *name* as ConfigError."""
         try:
             yield
         except SMTPError as error:
             raise self.error(name, error.message) from None
-        except (UsageError, ValueError, TypeError, OSError) as error:
+        except OSError as error:
+            raise self.error(name, text_of(error)) from None
+        except (CommandError, ValueError, TypeError) as error:
             raise self.error(name, str(error)) from None
 
     def end(self) -> None:
-        """Raise UsageError if there is a key that was not taken."""
+        """Raise ConfigError if there is a key that was not taken."""
         for name in self._left:
             text = f"no such key; allowed are {', '.join(self._known)}"
             raise self.error(name, text + near_name(name, self._known))

@@ -11,7 +11,7 @@ from ..late_names import late_names
 
 if TYPE_CHECKING:
     from ..mta.trace import delivery_fields
-    from .exit_status import exit_reply
+    from .exit_status import ExitStatus, exit_reply, status_of_reply
     from .line_ends import unix_lines
     from .maildir_names import maildir_name, size_in_name
     from .maildir_size import MaildirSize
@@ -22,7 +22,7 @@ else:
         __name__,
         {
             "..mta.trace": "delivery_fields",
-            ".exit_status": "exit_reply",
+            ".exit_status": "ExitStatus exit_reply status_of_reply",
             ".line_ends": "unix_lines",
             ".maildir_names": "maildir_name size_in_name",
             ".maildir_size": "MaildirSize",
@@ -32,6 +32,6 @@ else:
     )
 
 __all__ = [
-    "MaildirSize", "Place", "Template", "delivery_fields", "exit_reply", "from_line",
-    "maildir_name", "mbox_text", "size_in_name", "unix_lines",
+    "ExitStatus", "MaildirSize", "Place", "Template", "delivery_fields", "exit_reply",
+    "from_line", "maildir_name", "mbox_text", "size_in_name", "status_of_reply", "unix_lines",
 ]  # fmt: skip

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import contextlib
+import os
 import re
 import signal
 import subprocess
@@ -38,9 +39,15 @@ class ServerProcess:
 def serving(*options: str, **environment: str) -> Iterator[ServerProcess]:
     """Run ``smtpproto serve`` on a free port, with these options and variables."""
     command = [sys.executable, "-m", "smtpproto", "serve", "--port", "0", *options]
-    pipe = subprocess.PIPE
+    pipe, own = subprocess.PIPE, {"PYTHONUTF8": "1"}
+    if (path := os.environ.get("PYTHONPATH")) is not None:  # the library may not be installed
+        own["PYTHONPATH"] = path
     with subprocess.Popen(
-        command, stdout=pipe, stderr=pipe, text=True, env=environment | {"PYTHONUTF8": "1"}
+        command,
+        stdout=pipe,
+        stderr=pipe,
+        text=True,
+        env=environment | own,
     ) as process:
         assert process.stdout is not None
         words = process.stdout.readline().split()
@@ -69,6 +76,6 @@ def assert_one_line(capsys: pytest.CaptureFixture[str], *words: str) -> None:
     shown = capsys.readouterr()
     assert shown.out == ""
     assert shown.err.count("\n") == 1
-    assert shown.err.startswith("smtpproto ")
+    assert shown.err.startswith("smtpproto")
     for word in words:
         assert word in shown.err

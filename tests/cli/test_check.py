@@ -11,6 +11,7 @@ from pathlib import Path
 import pytest
 
 from smtpproto.cli import main
+from smtpproto.delivery import ExitStatus
 from tests.support.name_server import NameServer, serving
 
 MESSAGE = b"From: Ann <ann@example.test>\n\nhello\n"
@@ -43,7 +44,7 @@ def test_a_message_in_a_file_is_examined(
     path = tmp_path / "message.eml"
     path.write_bytes(MESSAGE)
     status, out, err = _check(server, capsys, str(path), *CLIENT)
-    assert (status, err) == (2, "")  # it is not signed
+    assert (status, err) == (1, "")  # it is not signed
     assert "pass for 198.51.100.1" in out and "there is no signature" in out
 
 
@@ -56,7 +57,7 @@ def test_a_message_on_standard_input_is_examined(
 ) -> None:
     monkeypatch.setattr(sys, "stdin", io.TextIOWrapper(io.BytesIO(MESSAGE)))
     status, out, _ = _check(server, capsys, "--json", *name)
-    assert status == 2 and json.loads(out)["about"] == "message from example.test"
+    assert status == 1 and json.loads(out)["about"] == "message from example.test"
 
 
 @pytest.mark.parametrize(
@@ -72,4 +73,5 @@ def test_arguments_that_cannot_be_used_are_named(
     arguments: list[str], named: str, server: NameServer, capsys: pytest.CaptureFixture[str]
 ) -> None:
     status, _, err = _check(server, capsys, *arguments)
-    assert status == 2 and named in err
+    assert status == (ExitStatus.NOINPUT if arguments == ["gone.eml"] else ExitStatus.USAGE)
+    assert named in err

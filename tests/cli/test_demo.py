@@ -11,6 +11,7 @@ import pytest
 
 from smtpproto.adapters.maildir import NewMessage
 from smtpproto.cli import main
+from smtpproto.delivery import ExitStatus
 from smtpproto.testing import certificates
 from smtpproto.testing.mail_host import BUSY
 from smtpproto.transfer.receive import QueueSink
@@ -227,7 +228,7 @@ def test_an_error_without_trustme_says_what_to_install(
     monkeypatch.setitem(sys.modules, "trustme", None)
     certificates.server_context.cache_clear()
     certificates._authority.cache_clear()
-    assert main(["demo"]) == 2
+    assert main(["demo"]) == ExitStatus.UNAVAILABLE
     shown = capsys.readouterr()
     assert shown.out == ""
     assert shown.err.count("\n") == 1
@@ -241,7 +242,7 @@ def test_a_closed_output_ends_the_demo_without_a_traceback() -> None:
         assert demo.stderr is not None
         demo.stdout.close()
         assert demo.stderr.read() == b""
-        assert demo.wait(20) == 2
+        assert demo.wait(20) == ExitStatus.IOERR
 
 
 def test_characters_are_escaped_for_a_terminal_without_utf8() -> None:

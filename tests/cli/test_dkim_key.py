@@ -11,6 +11,7 @@ from smtpproto.adapters.cryptography_keys import PrivateKey
 from smtpproto.cli import main
 from smtpproto.cli.mta_signing import read_signer
 from smtpproto.cli.toml_table import read_toml
+from smtpproto.delivery import ExitStatus
 from smtpproto.policy import DKIMKey
 from tests.cli.server_process import assert_one_line
 
@@ -49,21 +50,26 @@ def test_a_file_is_never_overwritten(
 ) -> None:
     monkeypatch.chdir(tmp_path)
     Path("s1.pem").write_text("precious")
-    assert main(COMMAND) == 2
+    assert main(COMMAND) == ExitStatus.CANTCREAT
     assert_one_line(capsys, "smtpproto dkim-key: s1.pem exists already", "--file")
     assert Path("s1.pem").read_text() == "precious"
 
 
 @pytest.mark.parametrize(
-    ("options", "words"),
+    ("options", "status", "words"),
     [
-        (["org", "--selector=s1"], "two labels"),
-        (["example.org", "--selector=s 1"], "'s 1'"),
-        (["example.org", "--selector=s1", "--password-file=empty"], "the password is empty"),
+        (["org", "--selector=s1"], ExitStatus.USAGE, "two labels"),
+        (["example.org", "--selector=s 1"], ExitStatus.USAGE, "'s 1'"),
+        (
+            ["example.org", "--selector=s1", "--password-file=empty"],
+            ExitStatus.DATAERR,
+            "the password is empty",
+        ),
     ],
 )
 def test_a_usage_error_writes_no_file(
     options: list[str],
+    status: int,
     words: str,
     tmp_path: Path,
     monkeypatch: pytest.MonkeyPatch,
@@ -71,6 +77,6 @@ def test_a_usage_error_writes_no_file(
 ) -> None:
     monkeypatch.chdir(tmp_path)
     Path("empty").touch()
-    assert main(["dkim-key", *options]) == 2
+    assert main(["dkim-key", *options]) == status
     assert_one_line(capsys, "smtpproto dkim-key: ", words)
     assert [it.name for it in tmp_path.iterdir()] == ["empty"]

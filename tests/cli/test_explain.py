@@ -43,5 +43,5 @@ def test_json_has_the_same(capsys: pytest.CaptureFixture[str]) -> None:
 
 
 def test_a_text_without_a_code_is_a_usage_error(capsys: pytest.CaptureFixture[str]) -> None:
-    assert main(["explain", "mail", "does", "not", "arrive"]) == 2
+    assert main(["explain", "mail", "does", "not", "arrive"]) == 65
     assert_one_line(capsys, "smtpproto explain: ", "there is no reply code in the text")

@@ -16,6 +16,7 @@ import pytest
 from smtpproto import Envelope, ForwardPath, Handler, RcptParameters, Reply, Session
 from smtpproto.adapters import blocking
 from smtpproto.cli import main
+from smtpproto.delivery import ExitStatus
 from tests.cli.server_process import ServerProcess, send
 
 MESSAGE = b"From: ann@a.test\nTo: bob@b.test\nSubject: x\n\nhello\n"
@@ -95,7 +96,7 @@ def test_mail_is_stored_or_passed_on_and_what_waits_is_there_after_a_restart(
     with blocking.serve(hop) as server:
         with running(tmp_path, server.port) as mta:
             to = ["--to", "bob+x@b.test", "--to", "cat@c.test", "--to", "nobody@b.test"]
-            assert send(mta.port, "--from", "ann@a.test", *to, letter) == 1
+            assert send(mta.port, "--from", "ann@a.test", *to, letter) == ExitStatus.NOUSER
             out = capsys.readouterr().out
             assert "refused   nobody@b.test  550 5.1.1 No such mailbox" in out
             assert out.count("250 2.0.0 Queued as") == 2
@@ -121,7 +122,7 @@ def test_sighup_reads_the_routes_again_and_keeps_them_if_the_file_is_wrong(
 ) -> None:
     def refuses(mta: ServerProcess) -> bool:
         status = send(mta.port, "--from", "ann@a.test", "--to", "eve@new.test", letter)
-        return status == 1 and "No such mailbox" in capsys.readouterr().out
+        return status == ExitStatus.NOUSER and "No such mailbox" in capsys.readouterr().out
 
     with running(tmp_path, 1) as mta:
         path = tmp_path / "mail.toml"
@@ -161,7 +162,7 @@ def test_a_configuration_that_is_wrong_is_one_line(
     tmp_path: Path, capsys: pytest.CaptureFixture[str]
 ) -> None:
     (tmp_path / "mail.toml").write_text("hostname = 1\n")
-    assert main(["mta", "--config", str(tmp_path / "mail.toml")]) == 2
+    assert main(["mta", "--config", str(tmp_path / "mail.toml")]) == ExitStatus.CONFIG
     assert capsys.readouterr().err.count("\n") == 1
-    assert main(["mta", "--config", str(tmp_path / "none.toml")]) == 2
+    assert main(["mta", "--config", str(tmp_path / "none.toml")]) == ExitStatus.NOINPUT
     assert "none.toml" in capsys.readouterr().err

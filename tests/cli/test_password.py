@@ -9,8 +9,9 @@ import pytest
 
 from smtpproto import Authenticator, HashedPasswords, ScramKeys, Secret, StoredKeys
 from smtpproto.cli import main
-from smtpproto.cli.options import UsageError
+from smtpproto.cli.command_errors import CommandError
 from smtpproto.cli.serve import _authenticator, add_options
+from smtpproto.delivery import ExitStatus
 
 PASSWORD = "a horse of course"
 
@@ -70,7 +71,7 @@ def test_the_password_is_asked_twice(
     answers = iter([PASSWORD, PASSWORD, PASSWORD, "another"])
     monkeypatch.setattr("getpass.getpass", lambda prompt: next(answers))
     assert printed_line(capsys, "ann").startswith("ann:SCRAM-SHA-256$10000:")
-    assert main(["password", "ann"]) == 2
+    assert main(["password", "ann"]) == ExitStatus.DATAERR
     assert "the two passwords differ" in capsys.readouterr().err
 
 
@@ -83,7 +84,7 @@ def test_an_error_without_a_terminal_names_the_options(
         raise EOFError
 
     monkeypatch.setattr("getpass.getpass", ask)
-    assert main(["password", "ann"]) == 2
+    assert main(["password", "ann"]) == ExitStatus.NOINPUT
     assert "--password-file" in capsys.readouterr().err
 
 
@@ -96,10 +97,10 @@ def test_an_error_without_a_terminal_names_the_options(
         (["ann", "--iterations=5000", "--kind=scrypt"], "SCRAM"),
     ],
 )
-def test_a_usage_error_has_status_2(
+def test_a_usage_error_has_its_status(
     arguments: list[str], words: str, password_option: str, capsys: pytest.CaptureFixture[str]
 ) -> None:
-    assert main(["password", *arguments, password_option]) == 2
+    assert main(["password", *arguments, password_option]) == ExitStatus.USAGE
     assert words in capsys.readouterr().err
 
 
@@ -110,12 +111,12 @@ def test_a_users_file_with_scram_keys_and_scrypt_hashes_is_refused(
         capsys, "bob", "--kind=scrypt", password_option
     )
     (tmp_path / "users").write_text(both)
-    with pytest.raises(UsageError, match="use one kind"):
+    with pytest.raises(CommandError, match="use one kind"):
         authenticator(tmp_path / "users")
 
 
 def test_an_invalid_line_is_reported_without_its_keys(tmp_path: Path) -> None:
     (tmp_path / "users").write_text("ann:SCRAM-SHA-256$nonsense\n")
-    with pytest.raises(UsageError, match="'ann'") as caught:
+    with pytest.raises(CommandError, match="'ann'") as caught:
         authenticator(tmp_path / "users")
     assert "nonsense" not in str(caught.value)

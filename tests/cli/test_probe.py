@@ -31,20 +31,20 @@ def test_warnings_count_only_if_strict(capsys: pytest.CaptureFixture[str]) -> No
         assert main([*arguments, "--strict"]) == 1
 
 
-def test_a_dry_run_that_is_refused_has_status_2(capsys: pytest.CaptureFixture[str]) -> None:
+def test_a_dry_run_that_is_refused_has_status_1(capsys: pytest.CaptureFixture[str]) -> None:
     with SMTPD(trouble=Refuse("RCPT", reply="554 5.7.1 Relay access denied")) as smtpd:
         arguments = ["probe", "127.0.0.1", "--port", str(smtpd.port), "--tls", "none", "--json"]
         status = main([*arguments, "--from", "ann@example.org", "--to", "bob@example.net"])
     found = json.loads(capsys.readouterr().out)["findings"]
-    assert status == 2
+    assert status == 1
     assert "relaying-denied" in {it.get("fault") for it in found}
 
 
-def test_a_port_where_nobody_listens_has_status_2(capsys: pytest.CaptureFixture[str]) -> None:
+def test_a_port_where_nobody_listens_has_status_1(capsys: pytest.CaptureFixture[str]) -> None:
     with socket.socket() as unused:
         unused.bind(("127.0.0.1", 0))
         number = unused.getsockname()[1]
-        assert main(["probe", "127.0.0.1", "--port", str(number)]) == 2
+        assert main(["probe", "127.0.0.1", "--port", str(number)]) == 1
     assert "No program listens on this port" in capsys.readouterr().out
 
 
@@ -55,5 +55,5 @@ def test_a_port_where_nobody_listens_has_status_2(capsys: pytest.CaptureFixture[
 def test_an_option_that_cannot_be_used_is_named(
     option: str, value: str, capsys: pytest.CaptureFixture[str]
 ) -> None:
-    assert main(["probe", "127.0.0.1", option, value]) == 2
+    assert main(["probe", "127.0.0.1", option, value]) in (64, 66)
     assert_one_line(capsys, "smtpproto probe: ", option)

@@ -10,6 +10,7 @@ import pytest
 
 from smtpproto import Reply
 from smtpproto.cli import main
+from smtpproto.delivery import ExitStatus
 from smtpproto.mta.destination_stats import DestinationStats
 from smtpproto.mta.queue import Attempt, Result
 from smtpproto.mta.queue_values import iso_date
@@ -162,19 +163,19 @@ def test_deliveries_are_held_released_retried_and_dropped(
 def test_a_change_must_say_of_what(
     queue: str, capsys: pytest.CaptureFixture[str], options: list[str]
 ) -> None:
-    assert main(["queue", "drop", *options, "--queue", queue]) == 2
+    assert main(["queue", "drop", *options, "--queue", queue]) == ExitStatus.USAGE
     assert "name what to change" in capsys.readouterr().err
 
 
 def test_the_beginning_of_an_id_must_name_one_message(
     queue: str, capsys: pytest.CaptureFixture[str]
 ) -> None:
-    assert main(["queue", "explain", "m", "--queue", queue]) == 2
+    assert main(["queue", "explain", "m", "--queue", queue]) == ExitStatus.USAGE
     assert "m is the beginning of several ids, such as m1 and m2" in capsys.readouterr().err
 
 
 def test_an_error_names_the_option(queue: str, capsys: pytest.CaptureFixture[str]) -> None:
-    assert main(["queue", "list", "--to", "a b", "--queue", queue]) == 2
+    assert main(["queue", "list", "--to", "a b", "--queue", queue]) == ExitStatus.USAGE
     assert "check: ID, --from and --to" in capsys.readouterr().err
-    assert main(["queue", "list", "--queue", queue + "x"]) == 2
+    assert main(["queue", "list", "--queue", queue + "x"]) == ExitStatus.NOINPUT
     assert "there is no queue at" in capsys.readouterr().err

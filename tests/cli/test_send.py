@@ -14,6 +14,7 @@ import pytest
 from smtpproto import Envelope, ForwardPath, Handler, RcptParameters, Reply, Session
 from smtpproto.adapters import blocking
 from smtpproto.cli import main
+from smtpproto.delivery import ExitStatus
 from tests.cli.server_process import (
     MESSAGE,
     PASSWORD,
@@ -103,25 +104,38 @@ class RefusingServer(Handler):
 
 
 @pytest.mark.parametrize(
-    ("options", "lines"),
+    ("options", "status", "lines"),
     [
         (
             [],
+            ExitStatus.NOUSER,
             [
                 "accepted  bob@b.test  250 2.0.0 Message accepted",
                 "refused   carol@b.test  550 5.1.1 No such user",
             ],
         ),
-        (["--to=carol@b.test"], ["refused   carol@b.test  550 5.1.1 No such user"]),
-        (["--to=oscar@b.test"], ["refused   oscar@b.test  554 5.6.0 Not this one"]),
+        (
+            ["--to=carol@b.test"],
+            ExitStatus.NOUSER,
+            ["refused   carol@b.test  550 5.1.1 No such user"],
+        ),
+        (
+            ["--to=oscar@b.test"],
+            ExitStatus.DATAERR,
+            ["refused   oscar@b.test  554 5.6.0 Not this one"],
+        ),
     ],
     ids=["one of two", "recipient", "message"],
 )
-def test_refused_recipients_are_printed_and_the_status_is_1(
-    options: list[str], lines: list[str], message: str, capsys: pytest.CaptureFixture[str]
+def test_refused_recipients_are_printed_and_the_status_says_why(
+    options: list[str],
+    status: int,
+    lines: list[str],
+    message: str,
+    capsys: pytest.CaptureFixture[str],
 ) -> None:
     with blocking.serve(RefusingServer()) as server:
-        assert send(server.port, *options, message) == 1
+        assert send(server.port, *options, message) == status
     shown = capsys.readouterr()
     assert shown.out.splitlines() == lines
     assert shown.err == ""
@@ -143,7 +157,7 @@ def test_recipients_are_unknown_if_the_connection_ends_after_the_final_dot(
     with socket.create_server(("127.0.0.1", 0)) as listener:
         thread = threading.Thread(target=hang_up_at_the_dot, args=[listener])
         thread.start()
-        assert send(listener.getsockname()[1], message) == 1
+        assert send(listener.getsockname()[1], message) == ExitStatus.TEMPFAIL
         thread.join(20)
     first, second = capsys.readouterr().out.splitlines()
     assert first.startswith("unknown   bob@b.test  250 ok; then the connection was lost")
@@ -158,14 +172,14 @@ def test_a_refused_connection_names_host_and_port(
 ) -> None:
     with socket.create_server(("127.0.0.1", 0)) as listener:
         port = listener.getsockname()[1]
-    assert send(port, message) == 2
+    assert send(port, message) == ExitStatus.UNAVAILABLE
     assert_one_line(capsys, "smtpproto send: ", f"check: --host 127.0.0.1 and --port {port}; ")
 
 
 def test_an_invalid_host_name_is_reported_in_one_line(
     message: str, capsys: pytest.CaptureFixture[str]
 ) -> None:
-    assert main(["send", "--host", "mail..b.test", message]) == 2
+    assert main(["send", "--host", "mail..b.test", message]) == ExitStatus.UNAVAILABLE
     assert_one_line(capsys, "phase: connect", "check: --host")
 
 
@@ -188,5 +202,5 @@ def test_the_default_port_depends_on_tls_and_login(
         raise ConnectionRefusedError(f"asked for {(host, port)}")
 
     monkeypatch.setattr("smtpproto.adapters.eyeballs.connect", refuse)
-    assert main(["send", *options, message]) == 2
+    assert main(["send", *options, message]) == ExitStatus.UNAVAILABLE
     assert f"asked for ('localhost', {port})" in capsys.readouterr().err

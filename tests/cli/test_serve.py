@@ -13,6 +13,7 @@ import trustme
 
 from smtpproto.cli import main
 from smtpproto.cli.serve import _context
+from smtpproto.delivery import ExitStatus
 from tests.cli.server_process import assert_one_line, send, serving
 
 
@@ -69,13 +70,13 @@ def test_a_message_above_max_size_is_not_sent(
     with serving("--max-size", "65536") as server, open(message, "ab") as file:
         file.write(b"x\n" * 65536)
         file.flush()
-        assert send(server.port, message) == 2
+        assert send(server.port, message) == ExitStatus.UNAVAILABLE
     assert "accepts at most 65536" in capsys.readouterr().err
 
 
 def test_a_port_in_use_is_reported_in_one_line(capsys: pytest.CaptureFixture[str]) -> None:
     with socket.create_server(("127.0.0.1", 0)) as taken:
-        assert main(["serve", "--port", str(taken.getsockname()[1])]) == 2
+        assert main(["serve", "--port", str(taken.getsockname()[1])]) == ExitStatus.UNAVAILABLE
     assert_one_line(capsys, "smtpproto serve: ", "in use")
 
 

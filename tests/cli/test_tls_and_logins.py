@@ -6,6 +6,7 @@ from pathlib import Path
 
 import pytest
 
+from smtpproto.delivery import ExitStatus
 from tests.cli.server_process import PASSWORD, assert_one_line, send, serving
 
 
@@ -45,7 +46,9 @@ def test_a_server_of_an_unknown_ca_is_not_trusted(
     message: str, pem: Path, capsys: pytest.CaptureFixture[str]
 ) -> None:
     with serving("--certificate", str(pem / "both")) as server:
-        assert send(server.port, "--host=localhost", "--tls=required", message) == 2
+        assert (
+            send(server.port, "--host=localhost", "--tls=required", message) == ExitStatus.PROTOCOL
+        )
     assert_one_line(capsys, "TLS failed", "check: the CA in use; trust another with --ca or ")
 
 
@@ -54,7 +57,7 @@ def test_a_certificate_for_another_name_is_not_trusted(
 ) -> None:
     with serving("--certificate", str(pem / "both")) as server:
         to = ["--host=localhost", "--server-name=other.test", "--ca", str(pem / "ca")]
-        assert send(server.port, *to, "--tls=required", message) == 2
+        assert send(server.port, *to, "--tls=required", message) == ExitStatus.PROTOCOL
     assert_one_line(capsys, "TLS failed", "check: --host; pass --server-name if")
 
 
@@ -70,7 +73,9 @@ def test_a_password_can_be_in_a_file(
         to = ["--host=localhost", "--ca", str(pem / "ca")]
         assert send(server.port, *to, "--trace", *login, message) == 0
         assert "C: AUTH PLAIN ***\n" in (trace := capsys.readouterr().err)
-        assert send(server.port, *to, message) == 1  # without a login, all mail is refused
+        assert (
+            send(server.port, *to, message) == ExitStatus.NOPERM
+        )  # without a login, all mail is refused
         assert "refused   bob@b.test  530 5.7.0 " in capsys.readouterr().out
         _, out, served = server.stop()
     assert "C: AUTH PLAIN ***\n" in served
@@ -90,7 +95,7 @@ def test_a_password_can_be_in_the_environment(
         assert send(server.port, *to, message) == 0
         capsys.readouterr()
         monkeypatch.setenv("WORD", "wrong")
-        assert send(server.port, *to, message) == 2
+        assert send(server.port, *to, message) == ExitStatus.NOPERM
     assert_one_line(capsys, "535 5.7.8", "check: the user name and password")
 
 
@@ -101,7 +106,7 @@ def test_a_password_is_not_sent_without_tls(
     monkeypatch.setenv("WORD", PASSWORD)
     login = ["--login=ann", "--password-env=WORD"]
     with serving() as server:
-        assert send(server.port, *login, message) == 2
+        assert send(server.port, *login, message) == ExitStatus.UNAVAILABLE
         assert_one_line(capsys, "does not offer STARTTLS", "check: whether this port")
-        assert send(server.port, *login, "--tls=none", message) == 2
+        assert send(server.port, *login, "--tls=none", message) == ExitStatus.NOPERM
         assert_one_line(capsys, "no login without verified TLS", "check: --tls")

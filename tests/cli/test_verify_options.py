@@ -9,6 +9,7 @@ import trustme
 
 from smtpproto.adapters import blocking
 from smtpproto.cli import main
+from smtpproto.delivery import ExitStatus
 from tests.support.certificates import fingerprint, self_signed, server_context
 from tests.support.handlers import Inbox
 
@@ -50,29 +51,29 @@ def test_the_server_is_verified(
 
 
 @pytest.mark.parametrize(
-    ("options", "reason"),
+    ("options", "status", "reason"),
     [
-        ([], "CERTIFICATE_VERIFY_FAILED"),
-        (["--verify=name"], "CERTIFICATE_VERIFY_FAILED"),
-        (["--ca=ca"], "CERTIFICATE_VERIFY_FAILED"),
-        ([f"--fingerprint={FINGERPRINT}"], "another fingerprint"),
-        (["--fingerprint=ab"], "not a SHA-256 fingerprint"),
+        ([], ExitStatus.PROTOCOL, "CERTIFICATE_VERIFY_FAILED"),
+        (["--verify=name"], ExitStatus.PROTOCOL, "CERTIFICATE_VERIFY_FAILED"),
+        (["--ca=ca"], ExitStatus.PROTOCOL, "CERTIFICATE_VERIFY_FAILED"),
+        ([f"--fingerprint={FINGERPRINT}"], ExitStatus.PROTOCOL, "another fingerprint"),
+        (["--fingerprint=ab"], ExitStatus.USAGE, "not a SHA-256 fingerprint"),
     ],
     ids=["default", "name", "CA", "fingerprint", "bad fingerprint"],
 )
 def test_the_server_is_not_verified(
     options: list[str],
+    status: int,
     reason: str,
     tmp_path: Path,
     monkeypatch: pytest.MonkeyPatch,
     capsys: pytest.CaptureFixture[str],
 ) -> None:
     monkeypatch.chdir(tmp_path)
-    assert send_over_tls(self_signed("mail.example.org"), tmp_path, *options) == (2, 0)
+    assert send_over_tls(self_signed("mail.example.org"), tmp_path, *options) == (status, 0)
     assert reason in capsys.readouterr().err
 
 
 def test_only_one_of_the_options_is_allowed(capsys: pytest.CaptureFixture[str]) -> None:
-    with pytest.raises(SystemExit):
-        main(["send", "--ca=ca", "--verify=none"])
+    assert main(["send", "--ca=ca", "--verify=none"]) == ExitStatus.USAGE
     assert "not allowed with" in capsys.readouterr().err

@@ -13,15 +13,17 @@ import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
-from smtpproto import ReversePath
+from smtpproto import Reply, ReversePath
 from smtpproto.adapters import maildir
 from smtpproto.delivery import (
+    ExitStatus,
     MaildirSize,
     exit_reply,
     from_line,
     maildir_name,
     mbox_text,
     size_in_name,
+    status_of_reply,
     unix_lines,
 )
 
@@ -180,6 +182,34 @@ def test_a_quota_bounds_octets_and_messages(used: int, count: int, fits: bool) -
 )
 def test_what_an_exit_status_means(status: int, reply: str) -> None:
     assert str(exit_reply(status, b"\nno \x1b ann\nTraceback")) == reply
+
+
+@pytest.mark.parametrize(
+    ("reply", "status"),
+    [
+        (Reply(250, "2.0.0", "OK"), ExitStatus.OK),
+        (Reply(550, "5.1.1", "No such user"), ExitStatus.NOUSER),
+        (Reply(550, "5.1.2", "No such host"), ExitStatus.NOHOST),
+        (Reply(553, "5.1.3", "Bad address"), ExitStatus.DATAERR),
+        (Reply(552, "5.3.4", "Too big"), ExitStatus.DATAERR),
+        (Reply(550, "5.7.26", "No DMARC"), ExitStatus.NOPERM),
+        (Reply(530, None, "Log in"), ExitStatus.NOPERM),
+        (Reply(550, None, "No"), ExitStatus.UNAVAILABLE),
+        (Reply(550, "5.2.1", "Disabled"), ExitStatus.UNAVAILABLE),
+        (Reply(421, None, "Bye"), ExitStatus.TEMPFAIL),
+    ],
+    ids=str,
+)
+def test_a_reply_has_the_exit_status_that_says_the_same(reply: Reply, status: ExitStatus) -> None:
+    assert status_of_reply(reply) is status
+
+
+@pytest.mark.parametrize("status", ExitStatus)
+def test_a_status_that_becomes_a_reply_comes_back_from_it(
+    status: ExitStatus,
+) -> None:
+    back = status_of_reply(exit_reply(status))
+    assert status_of_reply(exit_reply(back)) is back
 
 
 @given(st.integers(-64, 255), st.binary(max_size=2000))

@@ -727,7 +727,7 @@ def test_the_command_line_takes_the_url_of_a_queue(
     )
     assert cli.main(["mta", "--check", "--config", str(file)]) == 0
     file.write_text(file.read_text().replace("postgresql:///", "postgresql://u:sesame@["))
-    assert cli.main(["mta", "--check", "--config", str(file)]) == 2
+    assert cli.main(["mta", "--check", "--config", str(file)]) == 78
     error = capsys.readouterr().err
     assert "line 2: queue: not the URL of a PostgreSQL database" in error
     assert "sesame" not in error
