@@ -48,6 +48,8 @@ from .late_names import late_names
 
 if TYPE_CHECKING:
     from .adapters.composing import Attachment, compose
+    from .adapters.journal import Journal
+    from .adapters.template import Template
     from .client import *
     from .diagnosis import Diagnosis
     from .errors import *
@@ -83,8 +85,11 @@ else:
         __name__,
         {
             ".adapters.composing": "Attachment compose",
+            ".adapters.journal": "Journal",
+            ".adapters.template": "Template",
             ".client": (
-                "Client ClientConfig ClientOptions ConnectOptions PoolConfig PoolOptions TLSMode"
+                "Client ClientConfig ClientOptions ConnectOptions PoolConfig PoolOptions SendEvent "
+                "SendResult TLSMode"
             ),
             ".diagnosis": "Diagnosis",
             ".errors": (
@@ -134,14 +139,14 @@ __all__ = [
     "ClientProtocol", "Command", "ConnectFailed", "ConnectOptions", "ConnectionLost", "Credential",
     "DeliverBy", "Diagnosis", "Domain", "EncryptionRequired", "EnhancedCode", "Envelope",
     "Extensions", "External", "ForwardPath", "GeneralLiteral", "GrammarError", "Handler",
-    "HashedPasswords", "HelloHost", "Host", "Identity", "Leniencies", "Limits",
+    "HashedPasswords", "HelloHost", "Host", "Identity", "Journal", "Leniencies", "Limits",
     "LocalProtocolError", "Login", "LoginRefused", "MailParameters", "Mailbox", "MalformedHost",
     "NoSupport", "NotOffered", "Notify", "OriginalRecipient", "Outcome", "OutcomeUnknown", "Phase",
     "PlainPasswords", "Plan", "PoolConfig", "PoolOptions", "ProxyHeader", "ProxyTLS",
     "RcptParameters", "RecipientReplies", "Refusal", "RemoteProtocolError", "Reply", "Ret",
-    "ReversePath", "SMTPError", "ScramKeys", "Secret", "SendRefused", "ServerConfig",
-    "ServerOptions", "ServerProtocol", "Session", "Sink", "Source", "StoredKeys", "TLSFailed",
-    "TLSInfo", "TLSMode", "TLSVerify", "TimedOut", "Timeouts", "TokenClaim", "TokenRefused",
-    "Tolerance", "Trace", "TransportError", "ValidSince", "Verb", "Verdict", "Verdicts",
-    "__version__", "compose", "hash_password", "lint", "plan",
+    "ReversePath", "SMTPError", "ScramKeys", "Secret", "SendEvent", "SendRefused", "SendResult",
+    "ServerConfig", "ServerOptions", "ServerProtocol", "Session", "Sink", "Source", "StoredKeys",
+    "TLSFailed", "TLSInfo", "TLSMode", "TLSVerify", "Template", "TimedOut", "Timeouts",
+    "TokenClaim", "TokenRefused", "Tolerance", "Trace", "TransportError", "ValidSince", "Verb",
+    "Verdict", "Verdicts", "__version__", "compose", "hash_password", "lint", "plan",
 ]  # fmt: skip

@@ -26,6 +26,8 @@ PATH = 256  # RFC 5321 4.5.3.1.3, including the brackets
 COMMAND_LINE = 512  # RFC 5321 4.5.3.1.4, including CRLF; extensions add to it
 REPLY_LINE = 512  # RFC 5321 4.5.3.1.5, including CRLF
 TEXT_LINE = 1000  # RFC 5321 4.5.3.1.6, including CRLF
+BULK_RETRIES = (60.0, 300.0, 900.0)
+"""Seconds after which a bulk run tries again what was refused for now."""
 CHUNK_SIZE_DIGITS = 20  # of the size in BDAT; enough for any 64-bit number
 SCRAM_DEFAULT_ITERATIONS = 10_000  # of new keys; a login then costs each side some milliseconds
 SCRAM_ITERATIONS = (4096, 1_000_000)  # fewest (RFC 5802 5.1) and most (to protect our CPU)

@@ -183,7 +183,7 @@ VALID: dict[Any, dict[str, Any]] = {
     commands.XForward: {"attributes": commands.XForwardAttributes(name="x")},
     commands.XForwardAttributes: {"name": "x"},
 }
-MADE_BY_THE_LIBRARY = {"Diagnosis", "Client", "Command", "Plan"}
+MADE_BY_THE_LIBRARY = {"SendEvent", "Diagnosis", "Client", "Command", "Plan"}
 WRONG = [object(), 1.5, None, "x", 7, b"x", ["x"], True]
 
 

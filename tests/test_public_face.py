@@ -18,6 +18,7 @@ import attrs
 import pytest
 
 import smtpproto
+from smtpproto.client.bulk import BulkMessage, JournalPort
 
 ROOT = Path(__file__).parent.parent
 PUBLIC = (
@@ -179,7 +180,8 @@ def annotations_of(member: object) -> dict[str, object]:
     if isinstance(member, type):  # Hypothesis imports a name for annotations only
         return typing.get_type_hints(member, localns={"defaultdict": defaultdict})
     # A module may import names for annotations only; the root package has them.
-    names = vars(smtpproto) | {"Message": Message} | getattr(member, "__globals__", {})
+    late = {"Message": Message, "BulkMessage": BulkMessage, "JournalPort": JournalPort}
+    names = vars(smtpproto) | late | getattr(member, "__globals__", {})
     return typing.get_type_hints(member, names)
 
 

@@ -16,6 +16,7 @@ from .. import ports
 from ..ports import CallAborted, as_coroutine, is_path, raise_contained
 from . import blocking_tasks, eyeballs
 from .dialling import connect_unix, map_connect_errors
+from .held_interrupt import hold_interrupt
 from .shared_values import SystemRuntime
 from .socket_stream import SocketStream
 
@@ -56,7 +57,8 @@ class Runtime(SystemRuntime):
         return _run_call(awaitable)
 
     async def finish_within(self, seconds: float | None, awaitable: Awaitable[T]) -> T:
-        return _run_call(awaitable)
+        with hold_interrupt():
+            return _run_call(awaitable)
 
     async def in_thread(self, function: Callable[[], T]) -> T:
         """Call *function* at once: each connection has its own thread."""

@@ -2,8 +2,8 @@
 
 from __future__ import annotations
 
-from collections.abc import Coroutine
-from typing import Any, Self, TypeVar
+from collections.abc import AsyncGenerator, Coroutine, Iterable, Iterator, Sequence
+from typing import TYPE_CHECKING, Any, Self, TypeVar
 
 from .. import client as async_client
 from .. import sasl
@@ -13,8 +13,12 @@ from ..grammar.command import Command
 from ..grammar.envelope import Envelope
 from ..grammar.extension import Extensions
 from ..grammar.reply import Reply
+from ..limits import BULK_RETRIES
 from ..mail import Plan, Source
 from ..outcome import Outcome
+
+if TYPE_CHECKING:
+    from ..client.bulk import BulkMessage, JournalPort, SendEvent
 
 T = TypeVar("T")
 
@@ -34,6 +38,28 @@ def run(coroutine: Coroutine[Any, Any, T]) -> T:
         "a coroutine suspended, and blocking sockets cannot resume it;"
         " use hooks that never suspend, or smtpproto.adapters.asyncio"
     )
+
+
+def _iterate(events: AsyncGenerator[T, None]) -> Iterator[T]:
+    """Yield what *events* yields, each when it is asked for."""
+
+    try:
+        while found := run(_next(events)):
+            yield from found
+    finally:
+        run(_close(events))
+
+
+async def _next(events: AsyncGenerator[T, None]) -> list[T]:
+    """Return the next element; an empty list at the end."""
+    try:
+        return [await anext(events)]
+    except StopAsyncIteration:
+        return []
+
+
+async def _close(events: AsyncGenerator[T, None]) -> None:
+    await events.aclose()
 
 
 class Client:
@@ -146,6 +172,22 @@ class Pool:
         """Open a connection for the next message, unless the pool keeps one already; raise what
         that raises."""
         run(self._pool.connect())
+
+    def send_each(
+        self,
+        messages: Iterable[BulkMessage],
+        *,
+        rate: str | None = None,
+        journal: JournalPort | None = None,
+        retries: Sequence[float] = BULK_RETRIES,
+        resend_unknown: bool = False,
+    ) -> Iterator[SendEvent]:
+        """Send many messages, one after the other, and yield what came of each recipient: see
+        :meth:`smtpproto.client.Pool.send_each`. Ctrl-C ends it after the message in flight."""
+        events = self._pool.send_each(
+            messages, rate=rate, journal=journal, retries=retries, resend_unknown=resend_unknown
+        )
+        return _iterate(events)
 
     def close(self) -> None:
         """Send QUIT on all connections, on those in use when they are free."""

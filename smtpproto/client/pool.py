@@ -4,10 +4,10 @@ from __future__ import annotations
 
 import logging
 from collections import deque
-from collections.abc import Awaitable, Callable
+from collections.abc import AsyncGenerator, Awaitable, Callable, Iterable, Sequence
 from contextlib import AsyncExitStack, suppress
 from functools import partial
-from typing import Any, Self, TypeVar, cast
+from typing import TYPE_CHECKING, Any, Self, TypeVar, cast
 
 import attrs
 from attrs import define, field, frozen
@@ -24,6 +24,7 @@ from ..errors import (
 )
 from ..grammar.envelope import Envelope
 from ..grammar.secret import keeps_secret
+from ..limits import BULK_RETRIES
 from ..mail.preparation import Source, repeater
 from ..option_types import argument_names, check_names, checked
 from ..outcome import Outcome
@@ -34,6 +35,9 @@ from .deadline import Deadline
 from .target import Target, make_target
 
 T = TypeVar("T")
+
+if TYPE_CHECKING:
+    from .bulk import BulkMessage, JournalPort, SendEvent
 
 _log = logging.getLogger("smtpproto.client")
 
@@ -127,6 +131,32 @@ class Pool:
         what opening a connection raises, like :meth:`send`.
         """
         await self._in_turn(self._connect)
+
+    def send_each(
+        self,
+        messages: Iterable[BulkMessage],
+        *,
+        rate: str | None = None,
+        journal: JournalPort | None = None,
+        retries: Sequence[float] = BULK_RETRIES,
+        resend_unknown: bool = False,
+    ) -> AsyncGenerator[SendEvent, None]:
+        """Send many *messages*, one after the other, and yield what came of each recipient.
+
+        A message may also be a pair of the message and its :class:`.Envelope`. *rate* bounds how
+        many are sent: ``"10/s"``, or ``"1000/h burst 20"``. What was refused for now (4yz) is tried
+        again after each of *retries*, in seconds; what was refused for good is not. With a
+        *journal*, a later run sends nothing to recipients who were accepted or refused, and nothing
+        where that is unknown, unless *resend_unknown*. If the caller is cancelled, the message in
+        flight still has a few seconds to come to its end.
+
+        Raises LoginRefused if the login fails, the error of the connection if five attempts in a
+        row found no usable one, and ValueError for *rate*.
+        """
+        from .bulk import BulkOptions, events_of  # noqa: PLC0415  few programs need it
+
+        options = BulkOptions(rate=rate, retries=retries, resend_unknown=resend_unknown)
+        return events_of(self, self._runtime, messages, journal, options)
 
     async def close(self) -> None:
         """Send QUIT on all connections; on those in use, as soon as they are free. May be called
