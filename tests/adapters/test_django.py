@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import logging
+import smtplib
 import threading
 from collections.abc import Iterator
 from typing import Any
@@ -33,9 +34,10 @@ from smtpproto import (
     NotOffered,
     OutcomeUnknown,
     SendRefused,
+    SMTPError,
 )
 from smtpproto.adapters.django import EmailBackend
-from smtpproto.testing import SMTPD, Drop, Refuse
+from smtpproto.testing import SMTPD, Drop, Refuse, Trouble
 
 # Since Django 6.1, MAILERS takes the place of these settings and functions.
 pytestmark = [
@@ -317,3 +319,42 @@ def test_an_unknown_outcome_raises_or_is_not_counted() -> None:
             message().send()
         assert message(connection=get_connection(fail_silently=True)).send() == 0
         assert len(smtpd.messages) == 2
+
+
+# -- as Django's own backend does ----------------------------------------------------------------
+
+OWN = "django.core.mail.backends.smtp.EmailBackend"
+SCENARIOS: dict[str, tuple[list[Trouble], list[dict[str, Any]]]] = {
+    "accepted": ([], [{}, {}]),
+    "no recipients": ([], [{"to": []}, {}]),
+    "bcc only": ([], [{"to": [], "bcc": ["eve@example.org"]}]),
+    "some refused": ([Refuse("RCPT", times=1)], [{"to": ["eve@example.org", "bob@example.org"]}]),
+    "all refused": ([Refuse("RCPT", times=1)], [{}, {}]),
+    "sender refused": ([Refuse("MAIL", times=1)], [{}, {}]),
+    "content refused": ([Refuse(".", times=1)], [{}, {}]),
+    "lost before the reply": ([Drop(".", stored=True)], [{}]),
+    "malformed address": ([], [{"to": ["bob@@example.org"]}]),
+    "beyond ASCII": ([], [{"to": ["Jörg <bob@bücher.example>"], "subject": "Grüße"}]),
+}
+
+
+def sent_by(backend: str, scenario: str, *, silent: bool) -> tuple[object, object]:
+    """Return what sending the messages of the scenario returns or raises, and what arrived."""
+    trouble, messages = SCENARIOS[scenario]
+    with SMTPD(trouble=trouble) as smtpd, settings_for(smtpd, EMAIL_BACKEND=backend):
+        connection = get_connection(fail_silently=silent)
+        try:
+            result: object = connection.send_messages([message(**it) for it in messages])
+        except ValueError:
+            result = "malformed"
+        except (smtplib.SMTPException, SMTPError):
+            result = "raises"
+        finally:
+            connection.close()
+        return result, [(it.mail_from, it.rcpt_tos, it.text.strip()) for it in smtpd.messages]
+
+
+@pytest.mark.parametrize("silent", [False, True])
+@pytest.mark.parametrize("scenario", SCENARIOS)
+def test_it_returns_and_sends_what_the_backend_of_django_does(scenario: str, silent: bool) -> None:
+    assert sent_by(BACKEND, scenario, silent=silent) == sent_by(OWN, scenario, silent=silent)
