@@ -15,6 +15,7 @@ from smtpproto.adapters import blocking
 from smtpproto.replies import NO_SUCH_USER
 from smtpproto.testing import ReceivedMessage
 from tests.pages.conftest import Visit
+from tests.pages.page import DOCS
 
 PAGES = (
     "coming-from/aiosmtpd.md",
@@ -30,6 +31,12 @@ PAGES = (
     "tutorials/send.md",
 )
 """Those without a test of their own."""
+
+
+def test_a_test_names_each_page_that_has_code() -> None:
+    tests = "".join(path.read_text() for path in Path(__file__).parents[1].rglob("*.py"))
+    with_code = [it for it in DOCS.rglob("*.md") if "```python\n" in it.read_text()]
+    assert [str(it) for it in with_code if it.name not in tests] == []
 
 
 @pytest.mark.parametrize("name", PAGES)
