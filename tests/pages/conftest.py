@@ -74,11 +74,17 @@ def _stopping_servers(patch: pytest.MonkeyPatch) -> Iterator[None]:
     for kind in (asyncio_server.Server, blocking_server.Server):
         patch.setattr(kind, "_listen", _recording(kind._listen, started))
     yield
+    for kind in (asyncio_server.Server, blocking_server.Server):  # a slow program may listen now
+        patch.setattr(kind, "_listen", _refuse)
     for server in started:
         if isinstance(server, blocking_server.Server):
             server.stop()
         elif isinstance(server, asyncio_server.Server) and not server._loop.is_closed():
             server._loop.call_soon_threadsafe(server._must_stop.set)
+
+
+def _refuse(server: ServerBase) -> Listeners:
+    raise OSError("the test is over")
 
 
 def _recording(
