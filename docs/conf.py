@@ -35,6 +35,7 @@ autodoc_typehints_format = "short"
 autodoc_preserve_defaults = True
 python_display_short_literal_types = True
 maximum_signature_line_length = 72
+highlight_language = "text"  # of blocks that name none; those of docstrings may be Python
 
 html_theme = "furo"
 html_title = f"smtpproto {release}"

@@ -221,13 +221,14 @@ class NamesInCode(SphinxTransform):
     default_priority = 6
 
     def apply(self, **kwargs: Any) -> None:
-        if Path(self.env.doc2path(self.env.docname)).suffix != ".md":
-            return  # docstrings have roles
+        by_hand = Path(self.env.doc2path(self.env.docname)).suffix == ".md"
         for node in list(self.document.findall(nodes.literal)):
             if node.parent is None or isinstance(node.parent, nodes.reference | nodes.title):
                 continue
             if any(isinstance(it, addnodes.pending_xref) for it in ancestors(node)):
                 continue
+            if not (by_hand or node.astext().startswith("smtpproto.")):
+                continue  # docstrings have roles
             if (path := named(node.astext())) is not None:
                 self._refer(node, path)
 

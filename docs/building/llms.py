@@ -75,12 +75,17 @@ def entry(env: BuildEnvironment, page: str) -> str:
 def first_sentence(page: nodes.document) -> str:
     """Return the first sentence of a page that is not about how the page is made."""
     for paragraph in page.findall(nodes.paragraph):
-        text = re.sub(r"^Ring \d: ", "", " ".join(paragraph.astext().split()))
+        text = without_ring(" ".join(paragraph.astext().split()))
         is_prose = isinstance(paragraph.parent, nodes.section) and len(text.split()) > 3
         if is_prose and "do not edit" not in text and not [*paragraph.findall(nodes.image)]:
-            sentence = text.partition(". ")[0].rstrip(".:") + "."
-            return sentence[:1].upper() + sentence[1:]
+            return text.partition(". ")[0].rstrip(".:") + "."
     return ""
+
+
+def without_ring(text: str) -> str:
+    """Return *text* without the number of the ring, with which docstrings of modules begin."""
+    ring = re.match(r"Ring \d: (.)", text)
+    return ring[1].upper() + text[ring.end() :] if ring else text
 
 
 def whole(folder: Path, pages: list[str]) -> str:

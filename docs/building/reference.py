@@ -84,7 +84,7 @@ def page(module: str) -> str:
     names = names_of(module)
     own = [name for name in names if name.home == module]
     rows = [(f":py:obj:`{name.name} <{name.path}>`", summary(name)) for name in names]
-    lines = [*heading(module), f".. automodule:: {module}", ""]
+    lines = [*heading(module), ".. highlight:: default", "", f".. automodule:: {module}", ""]
     if len(names) > 1 or not own:
         lines += [".. rubric:: Names", "", *table(("name", "what it is"), rows), ""]
     for name in own:
