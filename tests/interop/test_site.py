@@ -54,7 +54,7 @@ def tab(site: Path, tmp_path_factory: pytest.TempPathFactory) -> Iterator[Tab]:
 
 def go(tab: Tab, page: str) -> None:
     """Open *page* in *tab*, and wait until it is there."""
-    tab.wait_for("document.readyState == 'complete'")
+    tab.wait_for("location.protocol == 'http:' && document.readyState == 'complete'")
     tab.run(f"window.left = true; location.href = {page!r}; true")
     tab.wait_for("!window.left && document.readyState == 'complete'")
 
@@ -70,8 +70,8 @@ def test_no_page_is_wider_than_a_narrow_screen(site: Path, tab: Tab) -> None:
     for path in sorted(site.rglob("*.html")):
         page = path.relative_to(site).as_posix()
         go(tab, f"/{page}")
-        if (octets := tab.run(OVERFLOW)) > 0:
-            wide[page] = octets
+        if (pixels := tab.run(OVERFLOW)) > 0:
+            wide[page] = pixels
     tab.call("Emulation.clearDeviceMetricsOverride")
     assert wide == {}
 
