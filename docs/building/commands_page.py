@@ -4,15 +4,10 @@ from __future__ import annotations
 
 import argparse
 from collections.abc import Iterable, Iterator
-from typing import Any
 
-from smtpproto import cli
+from smtpproto.cli import COMMANDS, make_parser
 
 from .markdown import table
-
-_NAMES: dict[str, Any] = vars(cli)
-COMMANDS = _NAMES.get("COMMANDS") or _NAMES["_COMMANDS"]
-make_parser = _NAMES.get("make_parser") or _NAMES["_parser"]
 
 HEAD = """# Command line
 
@@ -26,7 +21,7 @@ extras, and name the extra if it is missing; `pip install "smtpproto-sansio[all]
 
 def page() -> str:
     """Return the page."""
-    parser = make_parser([*COMMANDS])
+    parser = make_parser(COMMANDS)
     parts = {name: part for action in parser._actions for name, part in _parts(action)}
     lines = [
         HEAD.rstrip("\n"),
