@@ -6,10 +6,9 @@ import logging
 import threading
 from collections.abc import Iterable, Mapping, Sequence
 from email.message import Message
-from typing import Any, Protocol, cast
+from typing import TYPE_CHECKING, Any, Protocol, Self, cast
 
 from django import conf  # its settings are read late: tools look at modules without them
-from django.core.mail.backends.base import BaseEmailBackend
 
 from ..client import PoolOptions, TLSMode
 from ..errors import GrammarError, SMTPError
@@ -22,6 +21,17 @@ from ..outcome import Outcome, OutcomeUnknown
 from ..tls.verify import ClientCertificate
 from .blocking import pool
 from .facade import Pool
+
+if TYPE_CHECKING:  # Django has no types
+
+    class BaseEmailBackend:
+        """What type checkers see of Django's class."""
+
+        def __init__(self, **options: str) -> None: ...
+        def __enter__(self) -> Self: ...
+        def __exit__(self, *error: object) -> None: ...
+else:
+    from django.core.mail.backends.base import BaseEmailBackend
 
 __all__ = ["DjangoMessage", "EmailBackend"]
 
@@ -49,7 +59,7 @@ class DjangoMessage(Protocol):
         ...
 
 
-class EmailBackend(BaseEmailBackend):  # type: ignore[misc]  # Django has no types
+class EmailBackend(BaseEmailBackend):
     """Sends the messages of Django over one connection, which it opens when needed.
 
     The arguments are those of Django's SMTP backend, whose settings ``EMAIL_HOST`` to
@@ -81,9 +91,8 @@ class EmailBackend(BaseEmailBackend):  # type: ignore[misc]  # Django has no typ
         _ignore_unknown_kwargs: object = None,
         **options: Any,
     ) -> None:
-        named: dict[str, Any] = {} if alias is None else {"alias": alias}
-        super().__init__(**named)
-        self.fail_silently = fail_silently
+        super().__init__(**({} if alias is None else {"alias": alias}))
+        self.fail_silently: bool = fail_silently
         given: dict[str, Any] = {
             "HOST": host,
             "PORT": port,
@@ -104,7 +113,7 @@ class EmailBackend(BaseEmailBackend):  # type: ignore[misc]  # Django has no typ
         self._options = cast("PoolOptions", _options(given) | options)
         self._lock = threading.RLock()
 
-    def open(self) -> bool | None:  # pyright: ignore[reportIncompatibleMethodOverride]
+    def open(self) -> bool | None:
         """Connect and log in, unless this has been done; return whether it was needed.
 
         Raises :class:`~smtpproto.errors.SMTPError`; returns None in its place if the backend fails
