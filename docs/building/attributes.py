@@ -22,13 +22,8 @@ def texts_of(kind: type) -> dict[str, str]:
 
 
 def _owners(kind: type) -> list[type]:
-    """Return *kind* and its base classes in this package; a TypedDict has none but the original
-    ones."""
-    owners = [owner for owner in kind.__mro__ if owner.__module__.startswith("smtpproto.")]
-    for base in getattr(kind, "__orig_bases__", ()):
-        if isinstance(base, type) and base.__module__.startswith("smtpproto."):
-            owners += [owner for owner in _owners(base) if owner not in owners]
-    return owners
+    """Return *kind* and its base classes in this package."""
+    return [owner for owner in kind.__mro__ if owner.__module__.startswith("smtpproto.")]
 
 
 def _body(owner: type) -> list[ast.stmt]:

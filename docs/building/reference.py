@@ -31,6 +31,7 @@ DESCRIBED_BY = {
     "MachineOptions": ("ServerConfig",),
     "SMTPDOptions": ("ServerConfig",),
     "MTAOptions": ("MTAConfig",),
+    "DiscoveredOptions": ("ClientConfig",),
 }
 
 
@@ -177,15 +178,13 @@ def indented(text: str) -> list[str]:
 def options(name: PublicName) -> list[str]:
     """Return the entry of a class of options: a table of its keys."""
     annotations: dict[str, Any] = name.value.__annotations__
-    described = described_by(name)
-    texts = texts_of(name.value)
+    texts = texts_of_options(name)
     defaults: dict[str, str] = {}
-    for kind in described:
-        texts = texts_of(kind) | texts
+    for kind in described_by(name):
         for field in attrs.fields(kind):
             defaults.setdefault(field.name, shown_default(field.default))
     rows = [
-        (f"``{key}``", f"``{written(annotation)}``", defaults.get(key, ""), texts.get(key, ""))
+        (f"``{key}``", f"``{written(annotation)}``", defaults.get(key, ""), texts[key])
         for key, annotation in annotations.items()
     ]
     return [
@@ -195,6 +194,18 @@ def options(name: PublicName) -> list[str]:
         "",
         *(f"   {line}" for line in table(("key", "type", "default", "what"), rows)),
     ]
+
+
+def texts_of_options(name: PublicName) -> dict[str, str]:
+    """Return the text of each key of a class of options: its own, that of the class that it
+    extends, or that of the attribute that the key sets."""
+    keys: dict[str, Any] = name.value.__annotations__
+    others = [other.value for other in public_names() if typing.is_typeddict(other.value)]
+    extended = [other for other in others if other.__annotations__.keys() < keys.keys()]
+    texts: dict[str, str] = {}
+    for kind in (name.value, *extended, *described_by(name)):
+        texts = texts_of(kind) | texts
+    return {key: texts.get(key, "") for key in keys}
 
 
 def described_by(name: PublicName) -> list[type]:

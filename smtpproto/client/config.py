@@ -129,6 +129,7 @@ class ConnectOptions(ClientOptions, total=False):
     ``timeout=60``, which is short for ``timeouts=Timeouts(total=60)``."""
 
     timeout: float | None
+    """The seconds that each operation may take as a whole."""
 
 
 @keeps_secret_arguments

@@ -47,7 +47,9 @@ class DiscoveredOptions(TypedDict):
     """The arguments for ``connect``, ``pool`` and ``send`` of the adapters."""
 
     host: str
+    """The name of the server."""
     port: int
+    """Its port."""
     tls: TLSMode
     server_name: str
     verify: TLSVerify
