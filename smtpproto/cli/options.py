@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import argparse
+import getpass
 import os
 import sys
 from ipaddress import ip_address
@@ -13,6 +14,7 @@ from ..grammar.secret import Secret
 from ..ports import is_path
 from ..sasl import Login
 from .command_errors import CommandError, UsageError, reading
+from .terminal import Style, is_terminal, printer
 
 if TYPE_CHECKING:
     from ..tls.verify import TLSVerify
@@ -65,14 +67,18 @@ def add_password_options(parser: argparse.ArgumentParser) -> None:
     add("--password-file", metavar="FILE", help="file whose first line is the password")
 
 
-def read_login(args: argparse.Namespace) -> Login | None:
-    """Return the login that the options describe, or None without --login."""
+def read_login(args: argparse.Namespace, *, prompts: bool = False) -> Login | None:
+    """Return the login that the options describe, or None without --login. With *prompts*, the
+    password is asked for on a terminal if no option says where it is."""
     source = args.password_env or args.password_file
     if args.login is None:
         if source is not None:
             raise UsageError("a password needs a user; add --login USER")
         return None
     password = read_password(args)
+    if password is None and prompts and is_terminal(sys.stderr):
+        source = "the password that was entered"
+        password = getpass.getpass(f"Password for {args.login}: ").encode()
     if password is None:
         raise UsageError("--login needs --password-env or --password-file")
     if not args.login or not password:
@@ -118,4 +124,7 @@ def read_ca(path: str) -> TLSVerify:
 
 def trace(side: str, line: str) -> None:
     """Print a line of the dialogue on standard error. Secrets in it are already masked."""
-    print(f"{side}: {line}", file=sys.stderr, flush=True)
+    style = {"C": Style.CLIENT, "S": Style.SERVER}.get(side, Style.NOTE)
+    if side == "S" and line.startswith(("4", "5")):
+        style = Style.BAD
+    printer(sys.stderr).line((f"{side}: {line}", style))

@@ -8,13 +8,16 @@ import sys
 import tempfile
 from collections.abc import Iterator
 from contextlib import ExitStack, contextmanager
+from email.message import EmailMessage
 from typing import BinaryIO, cast
+from urllib.parse import unquote, urlsplit, urlunsplit
 
 from attrs import evolve
 
 from ..adapters.blocking import connect
 from ..client.config import ClientOptions, TLSMode
-from ..delivery import ExitStatus, status_of_reply
+from ..client.target import read_url
+from ..delivery import ExitStatus
 from ..errors import (
     ConnectFailed,
     GrammarError,
@@ -25,13 +28,24 @@ from ..errors import (
 )
 from ..grammar.envelope import Envelope
 from ..mail.preparation import prepare
-from ..outcome import Outcome
 from ..tls.verify import TLSVerify
 from .command_errors import CommandError, UsageError, reading
-from .options import add_password_options, host, port, port_of, read_ca, read_login, trace
+from .options import (
+    add_json_option,
+    add_password_options,
+    host,
+    port,
+    port_of,
+    read_ca,
+    read_login,
+    trace,
+)
+from .send_compose import add_compose_options, compose_from, composes
+from .send_report import report, showing_progress
 
-DESCRIPTION = """Send a message from FILE or standard input, and print one line for each recipient:
-accepted, refused or unknown. The exit status is 0 if all recipients are accepted."""
+DESCRIPTION = """Send a message from FILE or standard input, or compose one, and print one line for
+each recipient: accepted, refused or unknown. The exit status is 0 if all recipients are
+accepted."""
 
 _HEADER = 65536  # octets in which the header section is looked for
 _IN_MEMORY = 1 << 20  # octets of standard input; a temporary file holds more than that
@@ -40,6 +54,8 @@ _IN_MEMORY = 1 << 20  # octets of standard input; a temporary file holds more th
 def add_options(parser: argparse.ArgumentParser) -> None:
     """Add the command's options."""
     add = parser.add_argument
+    help_ = "server, instead of --host, --port and --login: smtps://ann@mail.example.org"
+    add("--url", metavar="URL", help=help_)
     help_ = "server: host name, IP address or path of a Unix socket (default: %(default)s)"
     add("--host", type=host, default="localhost", help=help_)
     help_ = "port of the server (default: 25, or 587 with --login, or 465 with --tls implicit)"
@@ -48,7 +64,8 @@ def add_options(parser: argparse.ArgumentParser) -> None:
     add("--from", dest="sender", metavar="ADDRESS", help=help_)
     help_ = "envelope recipient; may be repeated (default: taken from the header)"
     add("--to", action="append", metavar="ADDRESS", help=help_)
-    add("--login", metavar="USER", help="log in as USER")
+    help_ = "log in as USER; asks for the password on a terminal"
+    add("--login", metavar="USER", help=help_)
     add_password_options(parser)
     modes = [mode.value for mode in TLSMode]
     rule = "implicit on port 465, required on port 587 and with --login, else opportunistic"
@@ -57,6 +74,8 @@ def add_options(parser: argparse.ArgumentParser) -> None:
     help_ = "name of the client, for EHLO (default: its IP address)"
     add("--hello", metavar="NAME", help=help_)
     add("--trace", action="store_true", help="print the dialogue on standard error")
+    add_json_option(parser)
+    add_compose_options(parser)
     add("file", nargs="?", metavar="FILE", help="the message (default or -: standard input)")
 
 
@@ -74,24 +93,68 @@ def _add_verify_options(parser: argparse.ArgumentParser) -> None:
 
 def run(args: argparse.Namespace) -> int:
     """Send one message. Return the exit status."""
+    if args.url is not None:
+        _take_url(args)
     options: ClientOptions = {
         "hello": args.hello,
-        "login": read_login(args),
+        "login": read_login(args, prompts=True),
         "tls": args.tls and TLSMode(args.tls),
         "verify": _verification(args),
         "server_name": args.server_name,
         "trace": trace if args.trace else None,
     }
     server_port = port_of(args, _default_port(args))
-    with _message(args.file) as file:
+    with ExitStack() as stack:
+        message: EmailMessage | BinaryIO
+        warnings: list[str] = []
+        envelope = None
+        if composes(args):
+            message = compose_from(args)
+        else:
+            file = stack.enter_context(_message(args.file))
+            envelope, warnings = _envelope(file, args.sender, args.to), _warnings(file)
+            message = stack.enter_context(showing_progress(file))
         try:
-            envelope = _envelope(file, args.sender, args.to)
             with connect(args.host, server_port, **options) as client:
-                return _report(client.send(file, envelope))
+                outcome = client.send(message, envelope)
         except SendRefused as error:
-            return _report(error.outcome)
+            outcome = error.outcome
         except SMTPError as error:
             raise _with_options_to_check(error, args.host, server_port) from None
+    return report(outcome, warnings, as_json=args.json)
+
+
+def _take_url(args: argparse.Namespace) -> None:
+    """Set host, port, login and TLS as ``--url`` says."""
+    if (args.host, args.port, args.login) != ("localhost", None, None):
+        raise UsageError("--url names the server and the user; omit --host, --port and --login")
+    url = urlsplit(args.url)
+    if url.password is not None:
+        text = "a URL must not contain the password, which every user can read in the command line"
+        raise UsageError(f"{text}; use --password-env or --password-file")
+    where = urlunsplit(url._replace(netloc=url.netloc.rpartition("@")[2]))
+    try:
+        args.host, args.port, found = read_url(where)
+    except GrammarError as error:
+        raise UsageError(f"{error}; check: --url") from None
+    if found.pop("lmtp", False) or found.keys() - {"tls"}:
+        raise UsageError("--url is smtp://USER@HOST:PORT or smtps://..., without options")
+    args.login = unquote(url.username) if url.username else None
+    if args.login and url.port is None and url.scheme == "smtp":
+        args.port = 587
+    args.tls = args.tls or (str(TLSMode(found["tls"]).value) if found.get("tls") else None)
+
+
+def _warnings(file: BinaryIO) -> list[str]:
+    """Return what receivers may dislike about the header of a message."""
+    start = file.tell()
+    head = b"\n" + file.read(_HEADER).replace(b"\r\n", b"\n").partition(b"\n\n")[0].lower()
+    file.seek(start)
+    missing = [name for name in ("Date", "Message-ID") if f"\n{name.lower()}:".encode() not in head]
+    if not missing:
+        return []
+    fields = " and ".join(missing)
+    return [f"the message has no {fields} field, so some receivers take it for spam; add it"]
 
 
 def _default_port(args: argparse.Namespace) -> int:
@@ -151,27 +214,6 @@ def _verification(args: argparse.Namespace) -> TLSVerify | None:
     except ValueError as error:
         raise UsageError(str(error)) from None
     return args.verify and TLSVerify.named(args.verify)
-
-
-def _report(outcome: Outcome) -> int:
-    """Print a line for each recipient. Return the exit status."""
-    for result in ("accepted", "refused", "unknown"):
-        lost = ""
-        if result == "unknown" and outcome.error is not None:
-            reason = f"the connection was lost ({outcome.error.message})"
-            lost = f"; then {reason}, so sending it again may deliver it twice"
-        for recipient, reply in getattr(outcome, result).items():
-            print(f"{result:8}  {recipient}  {reply}{lost}")
-    return _status(outcome)
-
-
-def _status(outcome: Outcome) -> int:
-    """Return the status of the first recipient refused for good, or else that of trying later."""
-    statuses = {status_of_reply(reply) for reply in outcome.refused.values()}
-    if outcome.unknown:
-        statuses.add(ExitStatus.TEMPFAIL)
-    lasting = statuses - {ExitStatus.TEMPFAIL}
-    return min(lasting or statuses, default=ExitStatus.OK)
 
 
 def _with_options_to_check(error: SMTPError, host: str, server_port: int) -> Exception:

@@ -19,6 +19,10 @@ from smtpproto.cli import main
 MESSAGE = b"From: Ann <ann@a.test>\nTo: bob@b.test\nCc: carol@b.test\nSubject: x\n\n.\nbody\n"
 STORED = MESSAGE.replace(b"\n", b"\r\n")
 PASSWORD = "open sesame"
+WARNING = (
+    "smtpproto send: warning: the message has no Date and Message-ID field, so some receivers "
+    "take it for spam; add it\n"
+)
 
 
 @frozen

@@ -10,7 +10,7 @@ import pytest
 from smtpproto.adapters import blocking
 from smtpproto.cli import main
 from smtpproto.delivery import ExitStatus
-from tests.cli.server_process import STORED
+from tests.cli.server_process import STORED, WARNING
 from tests.support.handlers import Inbox
 
 needs_unix_sockets = pytest.mark.skipif(
@@ -26,7 +26,7 @@ def test_a_path_is_that_of_a_unix_socket(
     with blocking.serve(inbox, path):
         assert main(["send", "--host", path, message]) == 0
     assert inbox.bodies == [STORED]
-    assert capsys.readouterr().err == ""
+    assert capsys.readouterr().err == WARNING
 
 
 @needs_unix_sockets
