@@ -43,6 +43,7 @@ COMMANDS = {
     ),
     "record": ("record", "record the sessions of a client and a server, as a proxy between them"),
     "check": ("check_command", "find out what large receivers will say about a message"),
+    "completion": ("completion_command", "print a script that completes commands in your shell"),
 }
 
 _DESCRIPTION = "Send and receive mail over SMTP. To see it work, run: smtpproto demo"
