@@ -9,7 +9,7 @@ from collections.abc import Iterable, Mapping
 from datetime import UTC, datetime
 from email.message import EmailMessage, Message
 from io import TextIOBase
-from typing import Any, BinaryIO, Union
+from typing import Any, BinaryIO, Union, cast
 
 from attrs import field, frozen
 
@@ -36,8 +36,7 @@ def _to_contents(value: Any) -> Contents:
     usable = isinstance(value, str | os.PathLike | bytes | bytearray | memoryview)
     if not usable and not hasattr(value, "read"):
         raise wrong_type("an attachment", value, _EXAMPLE)
-    contents: Contents = value
-    return contents
+    return cast("Contents", value)
 
 
 checks_itself(_to_contents)

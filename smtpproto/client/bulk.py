@@ -10,7 +10,7 @@ from __future__ import annotations
 import enum
 from collections.abc import AsyncGenerator, Iterable, Iterator, Mapping, Sequence
 from heapq import heappop, heappush
-from typing import Protocol
+from typing import Protocol, TypeGuard, cast
 
 from attrs import evolve, field, frozen
 
@@ -168,6 +168,11 @@ async def events_of(
         run.raise_if_hopeless()
 
 
+def _is_pair(given: BulkMessage) -> TypeGuard[tuple[Source, Envelope]]:
+    """Return whether *given* is a message and its envelope, not octets in pieces."""
+    return isinstance(given, tuple) and len(given) == 2 and isinstance(given[1], Envelope)
+
+
 def _without(attempt: _Attempt, skipped: Sequence[ForwardPath]) -> _Attempt | None:
     rest = [it for it in dict.fromkeys(attempt.envelope.recipients) if it not in skipped]
     if not rest:
@@ -201,8 +206,10 @@ class _Run:
         """Yield the first attempt of each message. Raises GrammarError for a message without
         envelope."""
         for number, given in enumerate(messages):
-            message, envelope = given if isinstance(given, tuple) else (given, None)
-            if envelope is None:
+            if _is_pair(given):
+                message, envelope = given
+            else:
+                message = cast("Source", given)
                 _, envelope = prepare(message)
             require_type("the envelope of a message", envelope, Envelope, "an Envelope")
             yield _Attempt(0.0, number, message, envelope, 0)
