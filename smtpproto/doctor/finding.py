@@ -9,24 +9,13 @@ from textwrap import wrap
 from attrs import evolve, field, frozen
 
 from ..grammar.printable import printable
+from ..mail.fault import Severity
 
 __all__ = ["Examination", "Finding", "Severity", "Subject"]
 
 _INDENT = " " * 11
 _WIDTH = 80  # columns
 _TEXT, _LINES = 4000, 500  # characters of a text, and lines of a detail
-
-
-class Severity(enum.Enum):
-    """How bad a finding is."""
-
-    OK = "ok"
-    NOTE = "note"
-    """Something that could be better, or that only the reader can judge."""
-    WARNING = "warning"
-    """Some mail may be refused, delayed or misused."""
-    ERROR = "error"
-    """Mail is lost or refused."""
 
 
 class Subject(enum.Enum):

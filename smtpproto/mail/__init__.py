@@ -14,6 +14,7 @@ from ..late_names import late_names
 if TYPE_CHECKING:
     from .attachment import AttachedFile
     from .compose import compose_message
+    from .fault import Fault, Severity
     from .linting import lint
     from .planning import Plan, PlannedTransaction, plan
     from .preparation import Content, Source
@@ -25,6 +26,7 @@ else:
         {
             ".attachment": "AttachedFile",
             ".compose": "compose_message",
+            ".fault": "Fault Severity",
             ".linting": "lint",
             ".planning": "Plan PlannedTransaction plan",
             ".preparation": "Content Source",
@@ -34,6 +36,7 @@ else:
     )
 
 __all__ = [
-    "AttachedFile", "Content", "Plan", "PlannedTransaction", "Source", "compose_message",
-    "is_one_click", "lint", "offer_unsubscribe", "one_click_url", "plan", "waive_tls", "waives_tls",
+    "AttachedFile", "Content", "Fault", "Plan", "PlannedTransaction", "Severity", "Source",
+    "compose_message", "is_one_click", "lint", "offer_unsubscribe", "one_click_url", "plan",
+    "waive_tls", "waives_tls",
 ]  # fmt: skip

@@ -107,7 +107,7 @@ def test_octets_and_seekable_files_are_measured_and_may_make_the_envelope(
     content = content_of(source(), None)
     assert content.size == len(OCTETS) and not content.once
     assert read(content) == read(content) == OCTETS
-    assert lint(source()) == []  # type: ignore[arg-type]
+    assert not [it for it in lint(source()) if it.line]  # type: ignore[arg-type]
 
 
 @pytest.mark.parametrize("source", READABLE_ONCE)

@@ -79,6 +79,7 @@ def findings(received: ReceivedMessage) -> list[str]:
     if len(received.content) > _LINTED:
         return []
     try:
-        return [it for it in lint(received.content, received.envelope) if is_text(it)]
+        found = map(str, lint(received.content, received.envelope))
+        return [it for it in found if is_text(it)]
     except SMTPError as error:
         return [str(error)]

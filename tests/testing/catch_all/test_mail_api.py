@@ -71,9 +71,9 @@ def test_a_message_has_all_that_was_sent_with_it() -> None:
 def test_what_receivers_dislike_is_found() -> None:
     asked = Asked()
     asked.receive(b"Subject: x\r\n\r\n\x01" + b"y" * 999)
-    [first, second] = sorted(asked.values("/api/messages/1")["findings"])
-    assert "a control character" in first
-    assert "more than 998 octets" in second
+    found = asked.values("/api/messages/1")["findings"]
+    for fault in ("line 3: a control character", "line 3: more than 998 octets", "no Date field"):
+        assert any(it.startswith(fault) for it in found)
 
 
 @pytest.mark.parametrize(
