@@ -30,7 +30,7 @@ class Journal:
     """
 
     def __init__(self, path: str | os.PathLike[str]) -> None:
-        self.path = os.fspath(path)
+        self.path: str = os.fspath(path)
         self._last: dict[ForwardPath, str] = {}
         existed = os.path.exists(self.path)
         self._file = open(self.path, "a+b")  # noqa: SIM115 - it stays open

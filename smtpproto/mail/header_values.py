@@ -63,7 +63,7 @@ def field_value(text: str, what: str) -> str:
         raise GrammarError(f"{what} is already encoded: {quoted(found[0])}; {advice}")
     if any(len(word) > _WORD and word.isascii() for word in text.split(" ")):
         raise GrammarError(f"{what} has a word of more than {_WORD} characters; use blanks")
-    return text.strip(" ")
+    return text.strip()  # readers leave out blanks of any kind
 
 
 @frozen
@@ -145,8 +145,9 @@ def _split(text: str, what: str) -> tuple[str, str]:
 
 def _sendable(mailbox: Mailbox) -> Mailbox:
     """Return *mailbox* so that it needs SMTPUTF8 only if its local-part does. Raises GrammarError
-    if it does not fit into a path."""
+    if it does not fit into a path, or has characters that break lines."""
     ReversePath(mailbox)
+    field_value(str(mailbox), "the address")
     if (
         mailbox.isascii
         or not mailbox.local_part.isascii()
