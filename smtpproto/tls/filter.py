@@ -103,7 +103,7 @@ class Filter(ABC):
                 check="whether the server's owner confirms a new certificate and this fingerprint",
             )
             raise _with_fault(error, "untrusted", "certificate-untrusted")
-        if verify.names and (text := name_fault(certificate or b"", verify.names)):
+        if verify.names and (text := name_fault(self._chain(), verify.names)):
             self.data_to_send()
             raise failure("CERTIFICATE_VERIFY_FAILED", text)
         if verify.judge is not None and (fault := verify.judge.fault(self._chain())):

@@ -57,6 +57,7 @@ def issued(
     *names: x509.GeneralName,
     subject: str = "x",
     usage: Iterable[x509.ObjectIdentifier] = (),
+    extension: x509.ExtensionType | None = None,
 ) -> trustme.LeafCert:
     """Return a certificate that *ca* issued for *names* of any kind, or none, and for *usage*.
 
@@ -70,6 +71,8 @@ def issued(
     extensions: list[x509.ExtensionType] = [signer_id]
     if names:
         extensions.append(x509.SubjectAlternativeName(names))
+    if extension is not None:
+        extensions.append(extension)
     if purposes := [*usage]:
         extensions.append(x509.ExtendedKeyUsage(purposes))
     return _signed(_builder(key, _common_name(subject), issuer, *extensions), key, signer)

@@ -75,16 +75,36 @@ def test_a_malformed_certificate_has_no_name_that_the_original_lacks(
 )
 def test_a_wildcard_is_the_whole_first_label(presented: str, accepted: str, fits: bool) -> None:
     leaf = der(issued(CA, x509.DNSName(presented)))
-    assert (name_fault(leaf, [accepted]) == "") is fits
+    assert (name_fault([leaf], [accepted]) == "") is fits
 
 
 @pytest.mark.req("RFC7817-3-03")
 def test_the_name_of_a_service_is_no_name_of_a_host() -> None:
-    assert name_fault(der(FOR_SERVICE), [SERVICE]) == ""
-    assert name_fault(der(FOR_SERVICE), [SERVICE.upper()]) == ""
-    assert name_fault(der(FOR_SERVICE), [MAIL_DOMAIN]) != ""
-    assert name_fault(der(FOR_SERVICE), ["_submissions.example.org"]) != ""
-    assert name_fault(der(issued(CA, x509.DNSName(SERVICE))), ["*.example.org"]) != ""
+    assert name_fault([der(FOR_SERVICE)], [SERVICE]) == ""
+    assert name_fault([der(FOR_SERVICE)], [SERVICE.upper()]) == ""
+    assert name_fault([der(FOR_SERVICE)], [MAIL_DOMAIN]) != ""
+    assert name_fault([der(FOR_SERVICE)], ["_submissions.example.org"]) != ""
+    assert name_fault([der(issued(CA, x509.DNSName(SERVICE)))], ["*.example.org"]) != ""
+
+
+def test_a_name_counts_only_as_what_it_is_written() -> None:
+    disguised = issued(CA, service_name("example.org"), x509.DNSName("_submission.example.org"))
+    assert identities(der(disguised)) == ()
+
+
+def restricted(kind: x509.ExtensionType) -> bytes:
+    """Return a certificate with an extension of this kind."""
+    return der(issued(CA, x509.DNSName("ca.test"), extension=kind))
+
+
+def test_an_authority_whose_names_are_restricted_cannot_name_services() -> None:
+    constraints = x509.NameConstraints([x509.DNSName("example.net")], None)
+    chain = [der(FOR_SERVICE), restricted(constraints)]
+    assert name_fault(chain, [SERVICE]) != ""
+    assert name_fault([der(FOR_SERVICE), b"not DER"], [SERVICE]) != ""
+    assert name_fault([der(LEAF), restricted(constraints)], [NAME]) == ""
+    assert name_fault([der(FOR_SERVICE), restricted(x509.OCSPNoCheck())], [SERVICE]) == ""
+    assert name_fault([], [NAME]) != ""
 
 
 def accepts(leaf: trustme.LeafCert, *names: str) -> bool:
