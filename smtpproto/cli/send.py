@@ -128,7 +128,8 @@ def _take_url(args: argparse.Namespace) -> None:
     """Set host, port, login and TLS as ``--url`` says."""
     if (args.host, args.port, args.login) != ("localhost", None, None):
         raise UsageError("--url names the server and the user; omit --host, --port and --login")
-    url = urlsplit(args.url)
+    given: str = args.url
+    url = urlsplit(given)
     if url.password is not None:
         text = "a URL must not contain the password, which every user can read in the command line"
         raise UsageError(f"{text}; use --password-env or --password-file")
@@ -142,7 +143,7 @@ def _take_url(args: argparse.Namespace) -> None:
     args.login = unquote(url.username) if url.username else None
     if args.login and url.port is None and url.scheme == "smtp":
         args.port = 587
-    args.tls = args.tls or (str(TLSMode(found["tls"]).value) if found.get("tls") else None)
+    args.tls = args.tls or (TLSMode(mode).value if (mode := found.get("tls")) else None)
 
 
 def _warnings(file: BinaryIO) -> list[str]:

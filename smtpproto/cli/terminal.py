@@ -34,6 +34,7 @@ class Printer(Protocol):
     @property
     def in_colour(self) -> bool:
         """Whether styles show."""
+        ...
 
     def line(self, *pieces: Piece) -> None:
         """Print *pieces* as one line. They must be printable already."""
