@@ -33,7 +33,7 @@ _METHODS = frozenset(  # RFC 9110 9, RFC 5789, RFC 9113 3.4
 _VERSION = pattern(rb"[ \t](?:HTTP|RTSP|SIP|ICAP)/\d(?:\.\d)?[ \t]*\Z", re.IGNORECASE)
 # A header field (RFC 5322 3.6.8, RFC 9110 5.1), but not a misspelt command: "MAIL-FROM:", "DATA:".
 _FIELD = pattern(
-    rb"(?!MAIL.?FROM|RCPT.?TO)([A-Z][A-Z0-9!#$%&'*+.^_`|~-]*)[ \t]*:(?![ \t]*<)", re.IGNORECASE
+    rb"(?!MAIL.?FROM|RCPT.?TO)([A-Z][A-Z0-9!#$%&'*+.^_`|~-]*)[ \t]*:(?!<)", re.IGNORECASE
 )
 _NO_LETTER = pattern(rb"[^A-Za-z]")
 _BINARY = pattern(rb"[^\t\n\r -~]")
@@ -103,9 +103,9 @@ def is_foreign(terms: Terms, phase: Phase, line: bytes) -> bool:
 
     These are requests of HTTP and its like, the PROXY header of a peer that is not trusted, header
     fields (``Host: ...``), and before EHLO also SSH and all that does not begin with a letter.
-    A line whose verb the server knows is never one of them. Neither is one with a colon and a
-    bracket, such as ``RTo:<ann@example.org>``: that is a mistyped command. Other protocols may end
-    their lines with LF or CR.
+    A line whose verb the server knows is never one of them. Neither is one with a bracket right
+    after a colon, such as ``RTo:<ann@example.org>``: that is a mistyped command. Other protocols
+    may end their lines with LF or CR.
     """
     return any(_is_foreign(terms, phase, part.strip(b" \t")) for part in re.split(rb"[\r\n]", line))
 

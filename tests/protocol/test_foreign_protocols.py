@@ -29,8 +29,8 @@ AT_ANY_TIME = [
     b"POST /" + b"x" * 600 + b" HTTP/1.1",
     b"DESCRIBE rtsp://x.example/ RTSP/1.0", b"INVITE sip:bob@example.org SIP/2.0",
     b"Host: mx.example", b"User-Agent: x", b"Content-Length: 12", b"Accept:*/*", b"Subject: hi",
-    b"X-Y:", b"From: ann@example.org", b"Host : x", b"Host\t: x", b"X.Y: z", b"Mailing-List: x",
-    b" folded: x", b" GET /", b"\tGET /", b"GET\t/", b"GET\t/\tHTTP/1.1",
+    b"X-Y:", b"From: ann@example.org", b"From: <a@b.example>", b"Host : x", b"Host\t: x", b"X.Y: z",
+    b"Mailing-List: x", b" folded: x", b" GET /", b"\tGET /", b"GET\t/", b"GET\t/\tHTTP/1.1",
     *(b"%s /%s HTTP/1.1" % (b"POST", b"x" * size) for size in (12_000, 12_300, 70_000)),
     b"PROXY TCP4 192.0.2.7 192.0.2.8 1 25", b"PROXY UNKNOWN",
 ]  # fmt: skip
@@ -47,7 +47,7 @@ BEFORE_EHLO = [
 BINARY = [line for line in BEFORE_EHLO if not 0x20 <= line[0] < 0x7F]
 ONLY_ERRORS = [
     b"", b" NOOP", b"\tNOOP", b"FOO", b"XFOO bar", b"MAILFROM:<>", b"RCPTTO:<a@b.example>",
-    b"RTo:<a@b>", b"FROM:<a@b.example>", b"TO: <a@b.example>", b"rcpt-too :<a@b.example>",
+    b"RTo:<a@b>", b"FROM:<a@b.example>", b"rcpt-too :<a@b.example>",
     b"Return-Path:<>", b"MAIL: x", b"DATA:", b"MAIL-FROM:<>", b"RCPT_TO:<a@b.example>",
     b"MAIL FROM : <>",
     b"GETT / x", b"HELO", b"EHLO a\0b", b"EHLO[::1]", b"FOO\0", b"HTTP/1.1 200 OK", b"FOO\nBAR",
