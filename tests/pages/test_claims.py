@@ -4,10 +4,12 @@ from __future__ import annotations
 
 import asyncio
 import contextlib
+import gc
 import io
 import re
 import smtplib
 import ssl
+import warnings
 from collections.abc import Iterator
 from typing import Any
 
@@ -65,6 +67,15 @@ def test_smtplib_waits_for_ever_without_a_timeout() -> None:
 # -- aiosmtplib ----------------------------------------------------------------------------------
 
 
+@pytest.fixture
+def untidy() -> Iterator[None]:
+    """Find what the library has left open before another test does, and ignore it."""
+    yield
+    with warnings.catch_warnings():
+        warnings.simplefilter("ignore", ResourceWarning)
+        gc.collect()
+
+
 async def send(smtpd: SMTPD, **options: Any) -> None:
     sender, recipients, letter = TO_BOB
     await aiosmtplib.send(
@@ -77,12 +88,14 @@ async def send(smtpd: SMTPD, **options: Any) -> None:
     )
 
 
+@pytest.mark.usefixtures("untidy")
 def test_aiosmtplib_logs_in_without_tls_if_the_server_offers_none() -> None:
     with SMTPD(users={"ann": "secret"}) as smtpd:
         asyncio.run(send(smtpd, username="ann", password="secret"))
         assert (smtpd.messages[0].user, smtpd.messages[0].tls) == ("ann", None)
 
 
+@pytest.mark.usefixtures("untidy")
 def test_aiosmtplib_uses_tls_if_it_is_offered_and_verifies_the_server() -> None:
     with SMTPD(tls="starttls") as smtpd:
         asyncio.run(send(smtpd, tls_context=smtpd.client_context))
@@ -94,6 +107,7 @@ def test_aiosmtplib_uses_tls_if_it_is_offered_and_verifies_the_server() -> None:
         asyncio.run(send(smtpd))
 
 
+@pytest.mark.usefixtures("untidy")
 def test_aiosmtplib_raises_if_all_recipients_are_refused() -> None:
     with (
         SMTPD(trouble=Refuse("RCPT")) as smtpd,
@@ -102,6 +116,7 @@ def test_aiosmtplib_raises_if_all_recipients_are_refused() -> None:
         asyncio.run(send(smtpd))
 
 
+@pytest.mark.usefixtures("untidy")
 def test_aiosmtplib_raises_for_a_lost_reply() -> None:
     with SMTPD(trouble=Drop(".", stored=True)) as smtpd:
         with pytest.raises(aiosmtplib.SMTPServerDisconnected):
