@@ -15,6 +15,7 @@ import time
 import types
 from collections import deque
 from collections.abc import Awaitable, Coroutine, Generator
+from contextlib import closing
 from selectors import EVENT_READ, EVENT_WRITE
 from typing import Any, TypeVar
 
@@ -76,6 +77,12 @@ class Loop:
             if not results:
                 self._wake_some()
         return results[0]
+
+    def close(self) -> None:
+        """End all tasks that have not ended."""
+        for task in [*self._parked, *(task for task, _ in self._ready)]:
+            task.close()
+        self._selector.close()
 
     def _advance(self, task: Task, in_time: bool | None) -> None:
         try:
@@ -196,8 +203,7 @@ class Inbox(Handler):
 
 
 def main() -> None:
-    loop = Loop()
-    with socket.create_server(("127.0.0.1", 0)) as listener:
+    with closing(Loop()) as loop, socket.create_server(("127.0.0.1", 0)) as listener:
         loop.start(serve(loop, Inbox(), listener))
         envelope = Envelope("ann@example.org", "bob@example.org")
         port: int = listener.getsockname()[1]

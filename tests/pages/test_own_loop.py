@@ -2,8 +2,11 @@
 
 from __future__ import annotations
 
+import gc
 import importlib
 import socket
+from collections.abc import Iterator
+from contextlib import closing
 from pathlib import Path
 from typing import Any
 
@@ -18,9 +21,16 @@ ENVELOPE = Envelope("ann@example.org", "bob@example.org")
 
 
 @pytest.fixture
-def example(monkeypatch: pytest.MonkeyPatch) -> Any:
+def example(monkeypatch: pytest.MonkeyPatch) -> Iterator[Any]:
     monkeypatch.syspath_prepend(EXAMPLES)
-    return importlib.import_module("own_loop")
+    yield importlib.import_module("own_loop")
+    gc.collect()  # finds a socket that is still open
+
+
+@pytest.fixture
+def loop(example: Any) -> Iterator[Any]:
+    with closing(example.Loop()) as made:
+        yield made
 
 
 def test_the_page_quotes_the_example() -> None:
@@ -39,8 +49,8 @@ def test_the_example_prints_the_outcome(example: Any, capsys: pytest.CaptureFixt
     )
 
 
-def test_many_clients_send_large_messages_at_the_same_time(example: Any) -> None:
-    loop, inbox = example.Loop(), Inbox()
+def test_many_clients_send_large_messages_at_the_same_time(example: Any, loop: Any) -> None:
+    inbox = Inbox()
     outcomes: list[Outcome] = []
     content = b"x" * 76 + b"\r\n"
 
@@ -63,13 +73,12 @@ def test_many_clients_send_large_messages_at_the_same_time(example: Any) -> None
     assert {len(it.content) for it in inbox.messages} == {14 + 5_000 * 78}
 
 
-def test_a_hook_that_raises_refuses_the_message(example: Any) -> None:
+def test_a_hook_that_raises_refuses_the_message(example: Any, loop: Any) -> None:
     class Failing(Handler):
         async def message(self, session: Session, envelope: Envelope, body: bytes) -> Reply | None:
             await example.Runtime().checkpoint()
             raise LookupError("secret")
 
-    loop = example.Loop()
     with socket.create_server(("127.0.0.1", 0)) as listener:
         loop.start(example.serve(loop, Failing(), listener))
         sent = example.send(b"hi\r\n", "127.0.0.1", listener.getsockname()[1], ENVELOPE)
@@ -77,7 +86,7 @@ def test_a_hook_that_raises_refuses_the_message(example: Any) -> None:
             loop.run(sent)
 
 
-def test_a_server_that_is_silent_or_not_there_ends_the_client(example: Any) -> None:
+def test_a_server_that_is_silent_or_not_there_ends_the_client(example: Any, loop: Any) -> None:
     with socket.create_server(("127.0.0.1", 0)) as listener:
         port = listener.getsockname()[1]
 
@@ -89,6 +98,6 @@ def test_a_server_that_is_silent_or_not_there_ends_the_client(example: Any) -> N
                 await stream.close()
 
         with pytest.raises(TimedOut):
-            example.Loop().run(read())
+            loop.run(read())
     with pytest.raises(ConnectFailed):
-        example.Loop().run(example.send(b"hi\r\n", "127.0.0.1", port, ENVELOPE))
+        loop.run(example.send(b"hi\r\n", "127.0.0.1", port, ENVELOPE))
