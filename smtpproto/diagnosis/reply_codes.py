@@ -47,7 +47,7 @@ CODES: Mapping[int, str] = {
     551: "The recipient is on another server, and this one does not forward.",
     552: "The message is too large, or the mailbox is full.",
     553: "The address is not allowed, or not valid.",
-    554: "Refused for good; at the greeting: there is no mail service for you here.",
+    554: "Refused for good, for the reason that the text tells.",
     555: "The server does not know a parameter of MAIL or RCPT.",
     556: "The domain takes no mail at all (null MX).",
 }

@@ -34,7 +34,7 @@ def test_a_refusal_is_told_with_command_reply_and_causes() -> None:
         "The server refused RCPT.",
         "  phase: transaction, command: RCPT TO:<bob@example.org>",
         "  reply: 554 5.7.1 <bob@example.org>: Relay access denied",
-        "  554: Refused for good; at the greeting: there is no mail service for you here.",
+        "  554: Refused for good, for the reason that the text tells.",
     ]
     assert "\n" not in str(error)
 
