@@ -4,6 +4,7 @@ from __future__ import annotations
 
 from collections.abc import Iterator, Mapping
 
+from ..grammar.ehlo_parameters import SessionLimits
 from ..grammar.extension import Extensions
 from ..grammar.printable import printable
 
@@ -44,6 +45,8 @@ def in_words(offered: Extensions) -> Iterator[str]:
         meaning = WORDS.get(keyword, "not an extension that this library knows")
         if keyword == "SIZE":
             meaning = _size(offered)
+        elif keyword == "LIMITS":
+            meaning = _limits(offered.limits) or meaning
         if keyword in offered.malformed:
             meaning = "its parameters cannot be read, so clients ignore it"
         yield f"{printable(line)}: {meaning}"
@@ -53,6 +56,17 @@ def _size(offered: Extensions) -> str:
     if offered.size is None:
         return "no limit on the size of a message is announced"
     return f"a message may have {octets_in_words(offered.size)}"
+
+
+def _limits(limits: SessionLimits) -> str:
+    """Return the limits in words, or "" if none is known."""
+    known = (
+        (limits.mail_max, "messages on a connection"),
+        (limits.rcpt_max, "recipients of a message"),
+        (limits.rcpt_domain_max, "domains of recipients on a connection"),
+    )
+    parts = [f"{number} {what}" for number, what in known if number is not None]
+    return f"at most {', '.join(parts)}" if parts else ""
 
 
 def octets_in_words(octets: int) -> str:

@@ -20,8 +20,8 @@ from .session import Session
 from .tls_findings import day_of, judge_expiry
 
 __all__ = [
-    "failed", "judge_change", "judge_groups", "judge_hello", "judge_logins", "judge_no_tls",
-    "judge_replies", "judge_size", "judge_tls_session",
+    "failed", "judge_change", "judge_greeting", "judge_groups", "judge_logins", "judge_no_tls",
+    "judge_offer", "judge_replies", "judge_tls_session",
 ]  # fmt: skip
 
 _LITTLE = 1 << 20  # octets
@@ -69,11 +69,15 @@ def _told(cause: Cause) -> list[str]:
     return wrap(text, _WIDTH, subsequent_indent="  ", break_long_words=False)
 
 
-def judge_hello(session: Session) -> Iterator[Finding]:
-    """Judge the greeting, and what is offered at first."""
-    where, offered = session.where, session.extensions or Extensions()
+def judge_greeting(session: Session) -> Finding:
+    """Return the finding for a greeting."""
     tls = " under TLS" if session.tls else ""
-    yield ok(Subject.PORT, where, f"greets{tls} with {session.greeting}")
+    return ok(Subject.PORT, session.where, f"greets{tls} with {session.greeting}")
+
+
+def judge_offer(session: Session) -> Iterator[Finding]:
+    """Judge what the server offers by EHLO."""
+    where, offered = session.where, session.extensions or Extensions()
     if not offered.keywords:
         mend = "Let the server answer EHLO: without it there is no TLS, no login and no 8-bit mail."
         found = warning(
@@ -86,7 +90,7 @@ def judge_hello(session: Session) -> Iterator[Finding]:
         yield evolve(found, fault="no-extensions")
         return
     detail = "\n".join(in_words(offered))
-    number = len(offered.keywords)
+    number, tls = len(offered.keywords), " under TLS" if session.tls else ""
     offers = ok(Subject.EHLO, where, f"offers {number} extension{'s' * (number > 1)}{tls}")
     yield evolve(offers, detail=detail)
     for keyword in offered.malformed:
@@ -94,17 +98,11 @@ def judge_hello(session: Session) -> Iterator[Finding]:
         mend = "Correct the parameters of this keyword in the server's configuration."
         found = warning(Subject.EHLO, where, text, "Clients ignore the extension.", mend)
         yield evolve(found, fault="malformed-extension")
-
-
-def judge_size(session: Session) -> Iterator[Finding]:
-    """Judge the limit on messages."""
-    size = session.extensions.size if session.extensions else None
-    if size is not None and size < _LITTLE:
-        text = f"messages may have {octets_in_words(size)} only"
+    if offered.size is not None and offered.size < _LITTLE:
+        text = f"messages may have {octets_in_words(offered.size)} only"
         why = "Most messages with a picture are larger, and are refused."
         mend = "Raise the limit of the server: 10 MiB and more are usual."
-        found = warning(Subject.EHLO, session.where, text, why, mend)
-        yield evolve(found, fault="size-tiny")
+        yield evolve(warning(Subject.EHLO, where, text, why, mend), fault="size-tiny")
 
 
 def judge_groups(session: Session, answered: bool | None) -> Iterator[Finding]:
@@ -150,10 +148,10 @@ def judge_tls_session(session: Session, now: float) -> Iterator[Finding]:
 
 
 def judge_logins(session: Session, in_clear: Extensions | None) -> Iterator[Finding]:
-    """Judge the mechanisms for logins; *in_clear* is what is offered before TLS, if that is not
-    *session* itself."""
+    """Judge the mechanisms for logins; *in_clear* is what is offered before TLS; None: TLS began at
+    once."""
     where, names = session.where, (session.extensions or Extensions()).mechanisms
-    before = in_clear.mechanisms if in_clear is not None else () if session.tls else names
+    before = () if in_clear is None else in_clear.mechanisms
     if exposed := sorted(_PASSWORDS.intersection(before)):
         text = f"offers {', '.join(exposed)} before TLS"
         why = "Clients may send passwords that everybody on the way can read."

@@ -14,6 +14,7 @@ from ..client.probing import answers_groups, probe
 from ..errors import SMTPError, TLSFailed
 from ..grammar.address import ForwardPath, Mailbox, ReversePath
 from ..grammar.domain import Host, to_ascii_host
+from ..grammar.extension import Extensions
 from ..limits import PROBE_SECONDS, Timeouts
 from ..option_types import checked
 from ..ports import CallAborted, Runtime
@@ -22,12 +23,12 @@ from .finding import Examination, Finding, Severity, Subject, warning
 from .probe_findings import (
     failed,
     judge_change,
+    judge_greeting,
     judge_groups,
-    judge_hello,
     judge_logins,
     judge_no_tls,
+    judge_offer,
     judge_replies,
-    judge_size,
     judge_tls_session,
 )
 from .session import Session, seen
@@ -182,16 +183,17 @@ class _Visit:
             yield failed(clear, await self._better_known(clear.error))
             return
         self._note_reached(None)
-        for found in (*judge_hello(clear), *judge_size(clear), *judge_groups(clear, groups)):
+        yield judge_greeting(clear)
+        for found in judge_groups(clear, groups):
             yield found
-        offers_tls = clear.extensions is not None and "STARTTLS" in clear.extensions
-        if offers_tls and self.options.tls is not TLSMode.NONE:
+        offered = clear.extensions or Extensions()
+        if "STARTTLS" in offered and self.options.tls is not TLSMode.NONE:
             async for finding in self._look_under_tls(clear):
                 yield finding
             return
-        if clear.extensions is not None and clear.extensions.keywords and not offers_tls:
+        if offered.keywords and "STARTTLS" not in offered:
             yield judge_no_tls(clear)
-        for found in (*judge_logins(clear, None), *judge_replies(clear)):
+        for found in _judge_session(clear, clear):
             yield found
 
     async def _better_known(self, error: SMTPError) -> SMTPError:
@@ -206,26 +208,20 @@ class _Visit:
     async def _look_under_tls(self, clear: Session | None) -> AsyncIterator[Finding]:
         """Look at what the server does under TLS; *clear* is the session before, if any."""
         secure = await self._under_tls(self.options.verify)
+        if (error := secure.error) is not None:
+            self._note_reached(error)
+            yield failed(secure, error)
+            if isinstance(error, TLSFailed) and error.certificate_fault:
+                secure = await self._under_tls(TLSVerify.none())
         if secure.error is not None:
-            self._note_reached(secure.error)
-            yield failed(secure, secure.error)
-            if not (isinstance(secure.error, TLSFailed) and secure.error.certificate_fault):
-                return
-            secure = await self._under_tls(TLSVerify.none())
-            if secure.error is not None:
-                yield failed(secure, secure.error)
-                return
+            if clear is not None:
+                for found in judge_offer(clear):
+                    yield found
+            return
         self._note_reached(None)
         for found in judge_tls_session(secure, self.runtime.utc()):
             yield found
-        if clear is None:
-            for found in (*judge_hello(secure), *judge_size(secure)):
-                yield found
-        else:
-            for found in judge_change(clear, secure):
-                yield found
-        before = None if clear is None else clear.extensions
-        for found in (*judge_logins(secure, before), *judge_replies(secure)):
+        for found in _judge_session(secure, clear):
             yield found
 
     # -- sessions ------------------------------------------------------------------------------
@@ -289,3 +285,14 @@ class _Visit:
         """Note whether something answered at the place at all."""
         self.reached = error is None or error.phase != "connect"
         self.is_unknown = error is not None and error.fault == "name-not-found"
+
+
+def _judge_session(session: Session, before: Session | None) -> Iterator[Finding]:
+    """Judge the session in which messages would be sent; *before* is the one in clear, if any."""
+    if before is None:
+        yield judge_greeting(session)
+    elif before is not session:
+        yield from judge_change(before, session)
+    yield from judge_offer(session)
+    yield from judge_logins(session, None if before is None else before.extensions)
+    yield from judge_replies(session)

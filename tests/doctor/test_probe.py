@@ -6,9 +6,9 @@ import json
 
 import pytest
 
-from smtpproto import TLSMode, TLSVerify
+from smtpproto import Extensions, Reply, TLSMode, TLSVerify
 from smtpproto.doctor import Examination, Finding, ProbeOptions, Severity, Subject, examine_server
-from smtpproto.doctor.extension_words import WORDS
+from smtpproto.doctor.extension_words import WORDS, in_words
 from smtpproto.grammar.extension import EXTENSIONS
 from tests.doctor.broken_servers import CASES, HOST, BrokenNet, BrokenServer, Case
 from tests.support.certificates import CA
@@ -113,6 +113,21 @@ def test_findings_are_json_with_their_faults() -> None:
 
 def test_every_extension_has_a_meaning_in_words() -> None:
     assert WORDS.keys() == EXTENSIONS.keys()
+
+
+@pytest.mark.parametrize(
+    ("line", "words"),
+    [
+        ("SIZE 1000", "a message may have 1000 octets"),
+        ("SIZE 0", "no limit on the size of a message is announced"),
+        ("LIMITS RCPTMAX=100 MAILMAX=5", "at most 5 messages on a connection, 100 recipients"),
+        ("X-OWN", "not an extension that this library knows"),
+        ("SIZE lots", "its parameters cannot be read"),
+    ],
+)
+def test_parameters_of_extensions_are_told_in_words(line: str, words: str) -> None:
+    [told] = in_words(Extensions.from_reply(Reply(250, None, ["mx", line])))
+    assert told.startswith(f"{line}: {words}")
 
 
 @pytest.mark.parametrize(
