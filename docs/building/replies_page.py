@@ -2,8 +2,12 @@
 
 from __future__ import annotations
 
-from collections.abc import Iterator
+from collections.abc import Iterable, Iterator, Sequence
 
+from smtpproto.diagnosis.cause import Cause
+from smtpproto.diagnosis.common_signs import COMMON_SIGNS
+from smtpproto.diagnosis.faults import FAULTS
+from smtpproto.diagnosis.receiver_signs import RECEIVER_SIGNS
 from smtpproto.diagnosis.reply_codes import CODES, digits_of
 from smtpproto.diagnosis.status_causes import cause_of, is_specific
 from smtpproto.diagnosis.status_meanings import MEANINGS
@@ -25,12 +29,30 @@ error: [errors.md](errors.md).
 
 The first digit decides what to do, whether or not a program knows the code (RFC 5321 4.2.1):
 """
+_WHY = ("fault", "likely causes", "who", "what to try")
 STATUS = """
 ## Enhanced status codes
 
 Many servers put a second code after the first, such as 5.1.1 (RFC 3463). Its first number is the
 first digit again. The table lists the other two. *Who* is who must act: you, the sender, with your
 programs and records; your provider or network; or the other side.
+"""
+TEXTS = """
+## What the text of a reply says
+
+Kinds of texts that many servers use, in the order in which they are looked for. *Fault* is
+`error.diagnosis.fault`, a short name for programs.
+"""
+RECEIVERS = """
+## Large providers and receivers
+
+What single receivers mean by their codes, in December 2026, as the linked pages quote it. A reply
+must have one of the codes and, where other servers use them too, a telling text.
+"""
+FAILURES = """
+## Failures without a reply
+
+What errors of connecting, of TLS and of the conversation most often come from.
 """
 
 
@@ -44,6 +66,12 @@ def page() -> str:
         *table(("code", "what it means"), ((str(code), text) for code, text in CODES.items())),
         STATUS,
         *table(head, _statuses()),
+        TEXTS,
+        *table(_WHY, _causes((it.fault, it.causes) for it in COMMON_SIGNS)),
+        RECEIVERS,
+        *table(("receiver", "codes", "fault", "what it means", "what to try"), _receivers()),
+        FAILURES,
+        *table(_WHY, _causes(FAULTS.items())),
     ]
     return "\n".join(lines) + "\n"
 
@@ -61,3 +89,20 @@ def _statuses() -> Iterator[tuple[str, ...]]:
             yield f"x.{subject}.{detail}", f"{meaning} {cause.what}", *remedy
         else:
             yield f"x.{subject}.{detail}", meaning, "", ""
+
+
+def _causes(rows: Iterable[tuple[str, Sequence[Cause]]]) -> Iterator[tuple[str, ...]]:
+    for fault, causes in rows:
+        for number, cause in enumerate(causes, 1):
+            place = f"{number}. " if len(causes) > 1 else ""
+            name = f"`{fault}`" if number == 1 else ""
+            yield name, f"{place}{cause.what}", cause.who.value, cause.mend
+
+
+def _receivers() -> Iterator[tuple[str, ...]]:
+    for sign in sorted(RECEIVER_SIGNS, key=lambda it: it.receiver):
+        cause = sign.causes[0]
+        address = cause.source.replace("(", "%28").replace(")", "%29")
+        source = f" ([source]({address}))" if address else ""
+        codes = ", ".join(sign.codes)
+        yield sign.receiver, codes, f"`{sign.fault}`", f"{cause.what}{source}", cause.mend
