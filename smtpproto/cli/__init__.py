@@ -20,7 +20,7 @@ COMMANDS = {
         "demo",
         "watch a client and a server talk, and a mail agent work, explained line by line",
     ),
-    "serve": ("serve", "receive mail, and print it or store it in a Maildir"),
+    "serve": ("serve", "receive mail, and print it, show it on a page or store it in a Maildir"),
     "send": ("send", "send a message from a file or standard input"),
     "password": ("password", "make a line for the users file of a server"),
     "mta": ("mta_command", "run a mail transfer agent: take mail, queue it, deliver it"),

@@ -1,4 +1,4 @@
-"""The handler, authenticator and printing sink of ``serve`` and ``demo``."""
+"""The handlers and the authenticator of ``serve`` and ``demo``."""
 
 from __future__ import annotations
 
@@ -15,7 +15,8 @@ from ..grammar.printable import printable
 from ..grammar.secret import Secret
 from ..mail.trace_fields import Received, return_path
 from ..sasl import Authenticator, Login
-from ..server.handler import Handler, Session, Sink
+from ..server.handler import Handler, MessageHook, Session, Sink
+from ..testing.inbox import ReceivedMessage
 
 Store = Callable[[Envelope], Sink]
 """A function that returns the sink for one message."""
@@ -89,32 +90,19 @@ class SingleUser(Authenticator):
         return password == self._login.password and known
 
 
-class MessagePrinter:
-    """A sink that prints a complete message after its envelope."""
+class ShowingHandler(Handler):
+    """Accepts every message, and shows it."""
 
-    def __init__(self, envelope: Envelope) -> None:
-        self._envelope = envelope
-        self._content = bytearray()  # bounded by the server's limit on message size
+    def __init__(self, show: Callable[[ReceivedMessage], object]) -> None:
+        self._show = show
 
-    def write(self, data: bytes) -> None:
-        """Append a slice of content."""
-        self._content += data
-
-    def commit(self) -> None:
-        """Print the envelope and the content."""
-        content = bytes(self._content)
-        sender = str(self._envelope.sender) or "<>"
-        recipients = ", ".join(map(str, self._envelope.recipients))
-        print(f"-------- from {sender}, to {recipients}: {len(content)} octets")
-        for line in content.removesuffix(b"\r\n").split(b"\r\n"):
-            print(escape_line(line))
-        print("-------- end", flush=True)
-
-    def abort(self) -> None:
-        """Drop the content."""
-        self._content.clear()
+    def message(self, session: Session, envelope: Envelope, body: bytes) -> MessageHook:
+        """Show the message."""
+        self._show(ReceivedMessage(envelope, body, session))
+        return None
 
 
-def escape_line(line: bytes) -> str:
+def escape_line(line: bytes | str) -> str:
     """Return a line of content as text that is safe on a terminal. Tabs stay as they are."""
-    return "\t".join(map(printable, line.split(b"\t")))
+    text = line if isinstance(line, str) else line.decode("utf-8", "backslashreplace")
+    return "\t".join(map(printable, text.split("\t")))

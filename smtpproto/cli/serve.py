@@ -1,4 +1,4 @@
-"""``smtpproto serve``: receive mail, and print it or store it in a Maildir."""
+"""``smtpproto serve``: receive mail, and print it, show it on a page or store it in a Maildir."""
 
 from __future__ import annotations
 
@@ -15,14 +15,16 @@ from ..sasl import Authenticator, HashedPasswords, StoredKeys
 from ..server.config import ServerOptions
 from ..server.handler import Handler
 from .command_errors import CommandError, UsageError, listening, reading, writing
-from .handlers import Mailbox, MessagePrinter, SingleUser, StoringHandler
+from .handlers import Mailbox, ShowingHandler, SingleUser
+from .mail_view import MailView, how_to_show, show_decoded
 from .options import add_password_options, host, port, port_of, read_login, trace
+from .serve_web import add_web_options, serve_web
 
 _PORT = 2525
 
-DESCRIPTION = """Receive mail for any recipient, and print it or store it in a Maildir. The server
-never relays. It prints "listening on HOST port N" when it is ready. The first SIGINT or SIGTERM
-stops it after the messages in progress; a second one stops it at once."""
+DESCRIPTION = """Receive mail for any recipient, and print it, show it on a page or store it in a
+Maildir. The server never relays. It prints "listening on HOST port N" when it is ready. The first
+SIGINT or SIGTERM stops it after the messages in progress; a second one stops it at once."""
 
 
 def add_options(parser: argparse.ArgumentParser) -> None:
@@ -31,7 +33,13 @@ def add_options(parser: argparse.ArgumentParser) -> None:
     help_ = "address to listen on, or path for a Unix socket (default: %(default)s)"
     add("--host", type=host, default="127.0.0.1", help=help_)
     add("--port", type=port, help=f"port; 0 finds a free one (default: {_PORT})")
-    add("--maildir", metavar="DIR", help="store messages in this Maildir, instead of printing them")
+    shown = parser.add_mutually_exclusive_group().add_argument
+    help_ = "print the octets of messages, escaped, instead of what a person reads in them"
+    shown("--raw", action="store_true", help=help_)
+    help_ = "print what is known of each message as JSON on one line, and errors as JSON"
+    shown("--json", action="store_true", help=help_)
+    shown("--maildir", metavar="DIR", help="store messages in this Maildir, and print none")
+    add_web_options(parser)
     help_ = "name of the server, for its greeting (default: %(default)s)"
     add("--hostname", default="localhost", metavar="NAME", help=help_)
     add("--certificate", metavar="PEM", help="file with a certificate chain; offers STARTTLS")
@@ -64,9 +72,13 @@ def run(args: argparse.Namespace) -> int:
         raise UsageError(
             f"{option} requires TLS; add --certificate, and --key if the key is in another file"
         )
-    inbox, number = _inbox(args), port_of(args, _PORT)
+    number = port_of(args, _PORT)
     where = f"{args.host} port {number}" if number else args.host
     try:
+        if args.web is not None:
+            serve_web(args, number, where, options)
+            return 0
+        inbox = _inbox(args)
         with listening(where, "--host and --port"):
             asyncio.run(
                 serve_forever(
@@ -111,7 +123,7 @@ def read_users(path: str, check: str) -> Authenticator:
 
 def _inbox(args: argparse.Namespace) -> Handler:
     if args.maildir is None:
-        return StoringHandler(MessagePrinter)
+        return ShowingHandler(MailView(how_to_show(args, show_decoded)))
     with writing(args.maildir, "--maildir"):
         return Mailbox(MaildirFolder(args.maildir), args.hostname)
 

@@ -79,7 +79,7 @@ def test_options_override_the_envelope_from_the_header(message: str) -> None:
             "from jörg@a.test, to y@b.test, zoë@b.test: 81 octets",
         ),
     ]
-    with serving() as server:
+    with serving("--raw") as server:
         for options, _ in cases:
             assert send(server.port, *options, message) == 0
         status, out, err = server.stop()

@@ -20,7 +20,7 @@ from tests.cli.server_process import assert_one_line, send, serving
 def test_control_characters_are_printed_escaped(tmp_path: Path) -> None:
     path = tmp_path / "message"
     path.write_bytes(b"Subject: gr\xc3\xbcn\tx\n\n\x1b[2J\x07 \xff \xe2\x80\xae\n")
-    with serving() as server:
+    with serving("--raw") as server:
         assert send(server.port, "--from=a@a.test", "--to=b@b.test", "--tls=none", str(path)) == 0
         _, out, _ = server.stop()
     assert out.splitlines()[1:-1] == ["Subject: grün\tx", "", r"\x1b[2J\x07 \xff \u202e"]

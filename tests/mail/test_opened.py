@@ -17,6 +17,8 @@ def with_everything() -> EmailMessage:
     message["From"] = "Jörg <joerg@a.test>"
     message["To"] = "bob@b.test"
     message["Subject"] = "Grüße und 漢字"
+    message["Date"] = "Tue, 01 Dec 2026 09:41:07 +0000"
+    message["Message-ID"] = "<1@a.test>"
     message.set_content("Hallo Bob,\nbis später\n")
     message.add_alternative('<p>Hallo <img src="cid:logo@a.test"></p>', subtype="html")
     message.get_payload()[1].add_related(b"\x89PNG", "image", "png", cid="<logo@a.test>")  # type: ignore[union-attr,index]

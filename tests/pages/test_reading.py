@@ -22,7 +22,7 @@ print("hello")
 print(1 + 1)    # 2
 ```
 
-    $ smtpproto serve --port 2525
+    $ smtpproto serve --raw --port 2525
     listening on 127.0.0.1 port 2525
 
 ```python
