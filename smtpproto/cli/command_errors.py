@@ -36,7 +36,7 @@ ANSWER_IS_NO = 1
 INTERRUPTED = 130
 """The status that a shell reports for SIGINT."""
 
-MEANINGS = {
+MEANINGS: dict[int, str] = {
     0: "success",
     ANSWER_IS_NO: "the command did its work, and the answer is no",
     ExitStatus.USAGE: "an option or argument is wrong",
@@ -78,7 +78,7 @@ class CommandError(Exception):
     """What ends a command: its text is printed on standard error, and *status* is returned.
     Without another status, something is unavailable, for example an extra."""
 
-    status = ExitStatus.UNAVAILABLE
+    status: ExitStatus = ExitStatus.UNAVAILABLE
 
     def __init__(self, message: str, status: ExitStatus | None = None) -> None:
         super().__init__(message)
@@ -88,13 +88,13 @@ class CommandError(Exception):
 class UsageError(CommandError):
     """Options or arguments that are wrong, that exclude each other, or that lack another."""
 
-    status = ExitStatus.USAGE
+    status: ExitStatus = ExitStatus.USAGE
 
 
 class ConfigError(CommandError):
     """A configuration file that is wrong."""
 
-    status = ExitStatus.CONFIG
+    status: ExitStatus = ExitStatus.CONFIG
 
 
 @contextmanager
