@@ -87,6 +87,15 @@ class Tab:
         """Call a method of the debugging protocol for this page."""
         return self._pipe.call(method, self._session, **parameters)
 
+    def go(self, url: str) -> None:
+        """Go to *url*, and wait until it is loaded.
+
+        A script that sets the location would itself be cut off by the navigation, now and then.
+        """
+        found = self.call("Page.navigate", url=url)
+        assert "errorText" not in found, (url, found["errorText"])
+        self.wait_for("document.readyState === 'complete'")
+
     def run(self, script: str) -> Any:
         """Return the value of *script* in the page, which may be a promise."""
         found = self.call(
@@ -126,10 +135,12 @@ class Browser:
     _pipe: _Pipe
 
     def open(self, url: str) -> Tab:
-        """Open a tab."""
-        target = self._pipe.call("Target.createTarget", url=url)["targetId"]
+        """Open a tab at *url*."""
+        target = self._pipe.call("Target.createTarget", url="about:blank")["targetId"]
         found = self._pipe.call("Target.attachToTarget", targetId=target, flatten=True)
-        return Tab(self._pipe, found["sessionId"])
+        tab = Tab(self._pipe, found["sessionId"])
+        tab.go(url)
+        return tab
 
     def download_to(self, directory: Path) -> None:
         """Store downloads there."""
