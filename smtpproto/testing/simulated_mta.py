@@ -12,7 +12,7 @@ from ..dns import Resolver
 from ..dns_cache import CachingResolver
 from ..mta.queue import Delivery, Result, State
 from ..mta.settlement import Settlement
-from ..mta.store import Entry, Queued
+from ..mta.store import Entry, PassOver, Queued, take_all
 from ..server.config import ServerConfig
 from ..transfer.assembly import MTAConfig, RunningMTA, assemble
 from ..transfer.intake import Intake
@@ -86,6 +86,12 @@ class MTAQueue(CrashingQueue):
                 is_unknown = it.attempt is not None and it.attempt.result is Result.UNKNOWN
                 if it.counts and is_unknown and self._is_written(it):
                     self._doubts[self.keys[it.delivery.message]] += 1
+
+    async def next_due(self, *, pass_over: PassOver = take_all) -> float | None:
+        """Like a database, tell what was true a moment ago."""
+        due = await super().next_due(pass_over=pass_over)
+        await self._machine.sleep(self._dice.random() * _SYNC)
+        return due
 
     def _is_written(self, it: Settlement) -> bool:
         """Return whether *it* is in the queue, whose delivery may be claimed again already."""

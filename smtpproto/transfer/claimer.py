@@ -51,6 +51,7 @@ class Claimer:
     _backoff: Backoff = field(factory=Backoff, init=False)
     _asked: bool = field(default=True, init=False)  # to look into the store at once
     _next: float = field(default=0.0, init=False)  # when something there is due
+    _noted: float = field(default=inf, init=False)  # of which a claim that runs may not know
     _excluded: frozenset[Excluded] = field(default=frozenset(), init=False)  # by the last claim
     _ahead: float = field(default=-inf, init=False)  # by which the calendar is before now()
     _first: bool = field(default=True, init=False)
@@ -63,7 +64,7 @@ class Claimer:
 
     def note_due(self, due: float) -> None:
         """Claim again when *due*, in seconds since the epoch."""
-        self._next = min(self._next, due)
+        self._next, self._noted = min(self._next, due), min(self._noted, due)
 
     def pause(self) -> float:
         """Return for how many seconds to wait, if there is room."""
@@ -80,7 +81,7 @@ class Claimer:
         if self.busy or self._backoff.left(self._runtime.now()):
             return False
         if self._asked or now >= self._next or self._excluded - excluded:
-            self._asked, self.busy, self._excluded = False, True, excluded
+            self._asked, self.busy, self._excluded, self._noted = False, True, excluded, inf
             return True
         return False
 
@@ -142,4 +143,5 @@ class Claimer:
         now, due = self._runtime.utc(), claimed.due
         earliest = now if claimed.claims else now + _AGAIN
         latest = now + self._look
-        self._next = latest if due is None else min(max(due, earliest), latest)
+        said = latest if due is None else min(max(due, earliest), latest)
+        self._next = min(said, self._noted)
