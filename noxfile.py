@@ -31,16 +31,18 @@ def tests(session: nox.Session) -> None:
 
 @nox.session
 def soak(session: nox.Session) -> None:
-    """Run the ordinary and the soak tests, with every seed and Hypothesis at its full profile."""
+    """Search for long: the soak tests, every seed, and Hypothesis at its full profile."""
     session.install("-e", ".[dev]")
-    session.run("python", "-m", "pytest", "-n", "auto", "-m", "not interop", *session.posargs)
+    long = "(soak or search) and not interop"
+    session.run("python", "-m", "pytest", "-n", "auto", "-m", long, *session.posargs)
 
 
 @nox.session
 def interop(session: nox.Session) -> None:
     """Run the tests against real programs, which .ci/peers installs."""
     session.install("-e", ".[dev]")
-    session.run("python", "-m", "pytest", "-m", "interop and not soak", *session.posargs)
+    spread = ("-n", "3", "--dist", "loadgroup", "--no-loadscope-reorder")
+    session.run("python", "-m", "pytest", *spread, "-m", "interop and not soak", *session.posargs)
 
 
 @nox.session

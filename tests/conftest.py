@@ -1,13 +1,15 @@
 """Test tiers, seeds of simulations, and ``--requirements``.
 
 * ``python -m pytest -n auto`` runs the ordinary tests: those without one of these two markers.
-* ``python -m pytest -n auto -m "not interop"`` runs the soak tests as well. They take minutes.
+* ``python -m pytest -n auto -m "(soak or search) and not interop"`` searches for long: it runs the
+  tests marked soak, and those ordinary ones that search longer then.
 * ``python -m pytest -m "interop and not soak"`` runs the tests against other programs, which
   ``.ci/peers`` installs.
 * ``python -m pytest -n auto -m ""`` runs everything.
 
-A run that includes soak tests also searches longer in the ordinary ones: Hypothesis tries 250
-examples of each law instead of 30, and a simulation runs each of its seeds instead of a sample.
+A run that includes soak tests also searches longer in those marked search, by this file: Hypothesis
+tries 250 examples of each law instead of 30, and a simulation runs each of its seeds instead of a
+sample.
 Examples and samples change from run to run, but not where ``CI`` is set. A failed test shows its
 seed, and ``--simulation-seed=N`` repeats the sample that contains seed N. ``--hypothesis-profile``
 changes the examples alone.
@@ -77,6 +79,13 @@ def _includes_soak(config: pytest.Config) -> bool:
         return name == "soak"
 
     return not selected or Expression.compile(selected).evaluate(is_soak)
+
+
+def pytest_collection_modifyitems(items: list[pytest.Item]) -> None:
+    for item in items:
+        is_law = getattr(getattr(item, "obj", None), "is_hypothesis_test", False)
+        if is_law or "seeds" in getattr(item, "fixturenames", ()):
+            item.add_marker("search")
 
 
 @pytest.hookimpl(wrapper=True)

@@ -24,16 +24,25 @@ from tests.interop.programs import (
 from tests.interop.sources import Sources, make_sources
 
 LIBRARIES = {"aiosmtpd", "smtplib"}  # in Python: their tests need no program and are fast
+LONG = {"test_mta_crashes", "test_suites"}  # their tests take a minute each, and share nothing
 
 
+@pytest.hookimpl(tryfirst=True)  # before xdist looks for groups
 def pytest_collection_modifyitems(items: list[pytest.Item]) -> None:
-    """Mark the tests of this directory "interop", unless they need libraries only."""
+    """Mark the tests of this directory "interop", unless they need libraries only.
+
+    With ``-n 3 --dist loadgroup --no-loadscope-reorder`` the tests of a file run in one process,
+    with the programs that they share, but those of LONG are spread, and come first.
+    """
     here = Path(__file__).parent
     for item in items:
         if item.path.parent == here:
             peers = {mark.args[0] for mark in item.iter_markers("peer")}
             if not peers or not peers <= LIBRARIES:
                 item.add_marker("interop")
+            if item.path.stem not in LONG:
+                item.add_marker(pytest.mark.xdist_group(item.path.stem))
+    items.sort(key=lambda item: item.path.stem not in LONG)
 
 
 @pytest.fixture(scope="session")

@@ -25,7 +25,7 @@ from tests.interop.programs import (
 # namespace of its own, where they are temporary. It starts itself again, as a user who may not be
 # able to read the installed file.
 _START = """
-for directory in /usr/libexec /var/spool /var/lib; do mount -t tmpfs tmpfs $directory; done
+for directory in /run /usr/libexec /var/spool /var/lib; do mount -t tmpfs tmpfs $directory; done
 mkdir -p /usr/libexec/opensmtpd /var/lib/opensmtpd/empty
 mkdir -m 711 /var/spool/smtpd
 cp "$1"/programs/* /usr/libexec/opensmtpd

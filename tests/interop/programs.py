@@ -6,6 +6,7 @@ import contextlib
 import functools
 import os
 import pwd
+import random
 import re
 import shutil
 import signal
@@ -115,12 +116,19 @@ def require_mounts() -> None:
 
 
 def free_ports(count: int) -> list[int]:
-    """Return different ports that no program listens on."""
+    """Return different ports that no program listens on.
+
+    They are below those that systems give to connections, one of which could take a port before
+    its program listens on it.
+    """
+    found: list[int] = []
     with contextlib.ExitStack() as stack:
-        listeners = [
-            stack.enter_context(socket.create_server(("127.0.0.1", 0))) for _ in range(count)
-        ]
-        return [listener.getsockname()[1] for listener in listeners]
+        while len(found) < count:
+            with contextlib.suppress(OSError):
+                port = random.randrange(10_000, 32_768)
+                stack.enter_context(socket.create_server(("127.0.0.1", port)))
+                found.append(port)
+    return found
 
 
 def free_port() -> int:
