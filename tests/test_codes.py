@@ -31,9 +31,10 @@ def rows(kind: str) -> list[dict[str, str]]:
 def literals() -> Iterator[tuple[str, int, str | None]]:
     """Yield each ``Reply(code, enhanced, ...)`` in the library's source, with its place."""
     for file in sorted((ROOT / "smtpproto").rglob("*.py")):
-        if OUTSIDE & set(file.relative_to(ROOT).parts):
+        source = file.read_bytes()
+        if OUTSIDE & set(file.relative_to(ROOT).parts) or b"Reply(" not in source:
             continue
-        for node in ast.walk(ast.parse(file.read_bytes())):
+        for node in ast.walk(ast.parse(source)):
             if isinstance(node, ast.Call) and isinstance(node.func, ast.Name):
                 if node.func.id != "Reply":
                     continue
