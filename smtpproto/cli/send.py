@@ -27,6 +27,7 @@ from ..errors import (
     TLSFailed,
 )
 from ..grammar.envelope import Envelope
+from ..mail.header import MAX_HEADER
 from ..mail.preparation import prepare
 from ..tls.verify import TLSVerify
 from .command_errors import CommandError, UsageError, reading
@@ -47,7 +48,7 @@ DESCRIPTION = """Send a message from FILE or standard input, or compose one, and
 each recipient: accepted, refused or unknown. The exit status is 0 if all recipients are
 accepted."""
 
-_HEADER = 65536  # octets in which the header section is looked for
+_LINE = 65536  # octets that are read at once
 _IN_MEMORY = 1 << 20  # octets of standard input; a temporary file holds more than that
 
 
@@ -148,14 +149,22 @@ def _take_url(args: argparse.Namespace) -> None:
 
 def _warnings(file: BinaryIO) -> list[str]:
     """Return what receivers may dislike about the header of a message."""
-    start = file.tell()
-    head = b"\n" + file.read(_HEADER).replace(b"\r\n", b"\n").partition(b"\n\n")[0].lower()
-    file.seek(start)
+    head = _header_section(file)
     missing = [name for name in ("Date", "Message-ID") if f"\n{name.lower()}:".encode() not in head]
     if not missing:
         return []
     fields = " and ".join(missing)
     return [f"the message has no {fields} field, so some receivers take it for spam; add it"]
+
+
+def _header_section(file: BinaryIO) -> bytes:
+    """Return the header section in lower case, with a LF before each line. The file keeps its
+    position."""
+    start, head = file.tell(), bytearray(b"\n")
+    while len(head) < MAX_HEADER and (line := file.readline(_LINE)).strip(b"\r\n"):
+        head += line
+    file.seek(start)
+    return bytes(head).lower()
 
 
 def _default_port(args: argparse.Namespace) -> int:
@@ -196,13 +205,11 @@ def _envelope(file: BinaryIO, sender: str | None, recipients: list[str] | None) 
 
 
 def _header_envelope(file: BinaryIO) -> Envelope:
-    start = file.tell()
     try:
-        _, envelope = prepare(file.read(_HEADER))
+        _, envelope = prepare(file)
     except GrammarError as error:
         text = f"{error}; check: the header of the message, or use --from and --to"
         raise CommandError(text, ExitStatus.DATAERR) from None
-    file.seek(start)
     return envelope
 
 
@@ -230,5 +237,5 @@ def _with_options_to_check(error: SMTPError, host: str, server_port: int) -> Exc
         case TLSFailed(certificate_fault="name"):
             error.check = "--host; pass --server-name if the certificate is for another name"
         case GrammarError():  # its text names the octet, not the option
-            return UsageError(f"{error}; check: --hello, and the header of the message")
+            return UsageError(f"{error}; check: --hello, --host, and the header of the message")
     return error

@@ -14,6 +14,7 @@ import pytest
 from smtpproto import Envelope, ForwardPath, Handler, RcptParameters, Reply, Session
 from smtpproto.adapters import blocking
 from smtpproto.cli import main
+from smtpproto.cli.send import _envelope, _warnings
 from smtpproto.delivery import ExitStatus
 from tests.cli.server_process import (
     MESSAGE,
@@ -66,6 +67,19 @@ def test_a_large_file_is_not_held_in_memory(tmp_path: Path) -> None:
             tracemalloc.stop()
         assert [len(content) for content in stored(tmp_path / "mail")] > [10_000_000]
     assert peak < 2_000_000
+
+
+@pytest.mark.parametrize("end", ["\r\n", "\n"])
+def test_recipients_are_read_to_the_end_of_a_long_header(tmp_path: Path, end: str) -> None:
+    """A header section that is cut off would end with half an address, which is another one."""
+    recipients = [f"user{number:04}@b.example.com" for number in range(900)]
+    trace = "".join(f"Received: from x by {number:0900}{end}" for number in range(99))
+    path = tmp_path / "long.eml"
+    fields = ["From: ann@a.test", f"To: {f',{end} '.join(recipients)}", "Date: x", "Message-ID: y"]
+    path.write_text(f"{trace}{end.join(fields)}{end}{end}Hello{end}", newline="")
+    with path.open("rb") as file:
+        assert [str(it) for it in _envelope(file, None, None).recipients] == recipients
+        assert _warnings(file) == [] and file.tell() == 0
 
 
 def test_options_override_the_envelope_from_the_header(message: str) -> None:
