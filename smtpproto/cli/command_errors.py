@@ -8,6 +8,7 @@ from __future__ import annotations
 
 import errno
 import os
+import re
 import socket
 import traceback
 from collections.abc import Iterator
@@ -33,6 +34,7 @@ from ..grammar.printable import printable
 from ..outcome import OutcomeUnknown
 
 ANSWER_IS_NO = 1
+_PASSWORD = re.compile(r"(?<=[^\s:'\"/@]):(?!//)[^\s'\"]+@")  # of user:password@host
 INTERRUPTED = 130
 """The status that a shell reports for SIGINT."""
 
@@ -140,10 +142,16 @@ def text_of(error: BaseException) -> str:
     """Return *error* as one line that can be shown."""
     if isinstance(error, OSError) and not isinstance(error, SMTPError):
         where = "" if error.filename is None else f"{error.filename}: "
-        return printable(f"{where}{error.strerror or error}")
+        return _shown(f"{where}{error.strerror or error}")
     if isinstance(error, CommandError | SMTPError):
-        return printable(str(error))
-    return printable(f"internal error, please report it: {type(error).__name__}: {error}")
+        return _shown(str(error))
+    return _shown(f"internal error, please report it: {type(error).__name__}: {error}")
+
+
+def _shown(text: str) -> str:
+    """Return *text* on one line, without what may be a password of a URL: an error quotes the
+    option or argument that was wrong, and logs keep it."""
+    return printable(_PASSWORD.sub(":***@", text))
 
 
 def status_of(error: BaseException) -> int:
@@ -195,10 +203,10 @@ def values_of(error: BaseException, command: str) -> dict[str, object]:
         "check": None,
     }
     if isinstance(error, SMTPError):
-        values["message"] = printable(error.message)
+        values["message"] = _shown(error.message)
         values["phase"] = error.phase or None
         values["reply"] = None if error.reply is None else str(error.reply)
-        values["check"] = printable(error.check) or None
+        values["check"] = _shown(error.check) or None
     return {"error": values}
 
 

@@ -229,3 +229,34 @@ def test_no_error_of_the_library_but_a_misuse_counts_as_an_internal_error(
 def test_a_system_error_is_told_without_its_number() -> None:
     error = FileNotFoundError(errno.ENOENT, "No such file or directory", "a\x1bb")
     assert text_of(error) == "a\\x1bb: No such file or directory"
+
+
+PASSWORD = "hunter2"
+
+
+@pytest.mark.parametrize("as_json", [[], ["--json"]])
+@pytest.mark.parametrize("scheme", ["", "smtp://"])
+@pytest.mark.parametrize(
+    "words",
+    [
+        "send {}",
+        "send --url={}",
+        "send --urll={}",
+        "send --host={}",
+        "send --port={}",
+        "send --tls={}",
+        "send --ca={}",
+        "probe {}",
+        "doctor {}",
+        "check {}",
+        "queue {}",
+        "serve --host={}",
+        "completion {}",
+        "{}",
+    ],
+)
+def test_no_error_repeats_the_password_of_a_url(
+    words: str, scheme: str, as_json: list[str], capsys: pytest.CaptureFixture[str]
+) -> None:
+    assert main([*words.format(f"{scheme}ann:{PASSWORD}@127.0.0.1:1").split(), *as_json])
+    assert PASSWORD not in "".join(capsys.readouterr())
