@@ -48,7 +48,7 @@ def compose_from(args: argparse.Namespace) -> EmailMessage:
         raise UsageError("a message is read from FILE or composed; omit one of the two")
     if not args.sender or not (args.to or args.cc or args.bcc):
         raise UsageError("a message needs an author and a recipient; add --from and --to")
-    attachments, inline = args.attach or [], dict(_pairs(args.inline, "=", "--inline CID=FILE"))
+    attachments, inline = args.attach or [], _pairs(args.inline, "=", "--inline CID=FILE")
     for option, paths in (("--attach", attachments), ("--inline", inline.values())):
         for path in paths:
             with reading(path, option), open(path, "rb"):
@@ -65,7 +65,7 @@ def compose_from(args: argparse.Namespace) -> EmailMessage:
             html=_text(args.html, "--html"),
             attachments=attachments,
             inline=inline,
-            headers=dict(_pairs(args.header, ":", "--header 'NAME: VALUE'")),
+            headers=_pairs(args.header, ":", "--header 'NAME: VALUE'"),
         )
     except GrammarError as error:
         raise UsageError(f"{error}; see: smtpproto send --help") from None
@@ -73,11 +73,16 @@ def compose_from(args: argparse.Namespace) -> EmailMessage:
         raise CommandError(str(error)) from None
 
 
-def _pairs(texts: list[str] | None, separator: str, usage: str) -> list[tuple[str, str]]:
-    pairs = [text.partition(separator) for text in texts or []]
-    if any(not found for _, found, _ in pairs):
-        raise UsageError(f"there is no {separator!r} in an option; use {usage}")
-    return [(name.strip(), value.strip()) for name, _, value in pairs]
+def _pairs(texts: list[str] | None, separator: str, usage: str) -> dict[str, str]:
+    pairs = dict[str, str]()
+    for text in texts or []:
+        name, found, value = (it.strip() for it in text.partition(separator))
+        if not found:
+            raise UsageError(f"there is no {separator!r} in an option; use {usage}")
+        if name in pairs:
+            raise UsageError(f"{name} is given twice; use {usage} once for each name")
+        pairs[name] = value
+    return pairs
 
 
 def _text(value: str | None, option: str) -> str | None:

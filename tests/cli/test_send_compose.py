@@ -83,6 +83,8 @@ def test_the_text_can_come_from_standard_input(
         (["--subject=x", "--to=b@b.test"], 64, "add --from and --to"),
         ([*TO, "--header=none"], 64, "use --header 'NAME: VALUE'"),
         ([*TO, "--header=Subject: x"], 64, "use subject="),
+        ([*TO, "--header=X-A: 1", "--header=X-A: 2"], 64, "X-A is given twice"),
+        ([*TO, "--html=x", "--inline=a=1", "--inline=a=2"], 64, "a is given twice"),
         ([*TO, "--attach=gone"], 66, "cannot read gone: No such file or directory; check: --att"),
         ([*TO, "--body=@gone"], 66, "cannot read gone: No such file or directory; check: --body"),
         (["--url=smtp://ann:secret@b.test"], 64, "use --password-env or --password-file"),
