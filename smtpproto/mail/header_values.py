@@ -33,7 +33,6 @@ AddressesLike = AddressLike | Iterable[AddressLike]
 _WORD = 900  # characters between two blanks that surely fit into a line of 998 octets
 _NOT_TEXT = pattern(r"[\x00-\x1f\x7f-\x9f\u2028\u2029]")  # controls, and what breaks lines
 _ENCODED = pattern(r"=\?[^\s?]+\?[bBqQ]\?[^?]*\?=")
-_NAMED = pattern(r"[ ]*(.*?)[ ]*<([^<>]*)>[ ]*", re.DOTALL)
 _QUOTED = pattern(r'"((?:[^"\\]|\\.)*)"')
 _ESCAPE = pattern(r"\\(.)")
 _ATOMS = pattern(r"[A-Za-z0-9!#$%&'*+/=?^_`{|}~-]+(?: [A-Za-z0-9!#$%&'*+/=?^_`{|}~-]+)*")
@@ -131,10 +130,11 @@ def _without_domain(address: str, what: str) -> GrammarError:
 def _split(text: str, what: str) -> tuple[str, str]:
     """Return the name and the address of ``Ann Lee <ann@example.org>``. The name may be quoted."""
     check_text(text, what)
-    found = _NAMED.fullmatch(text)
-    if found is None:
-        return "", text.strip(" ")
-    name, address = found.groups()
+    text = text.strip(" ")
+    name, _, address = text.rpartition("<")
+    if address == text or not address.endswith(">") or ">" in address[:-1]:
+        return "", text
+    name, address = name.rstrip(" "), address[:-1]
     if inner := _QUOTED.fullmatch(name):
         return _ESCAPE.sub(r"\1", inner[1]), address
     if "@" in name:

@@ -269,3 +269,15 @@ def test_a_date_needs_a_time_zone_and_a_message_id_its_brackets() -> None:
     for wrong in ("1@example.org", "<1>", "<1@b><2@c>", "<a b@c>"):
         with pytest.raises(GrammarError, match="not a Message-ID"):
             compose_message("a@example.org", date=DATE, message_id=wrong)
+
+
+@pytest.mark.parametrize("piece", [" ", "<", ">", '"', "\\", "a <", "@", "=?", "=?a?q?", "(", "a."])
+def test_long_text_in_each_argument_is_read_in_a_moment(piece: str) -> None:
+    """A search that tries each length at each place takes minutes."""
+    picture = AttachedFile(name="a", content=b"")
+    for long in (piece * 8000, f"{piece * 8000} <ann@example.org>"):
+        for name in ("sender", "to", "reply_to", "subject", "text", "html", "unsubscribe"):
+            accepts(lambda text, name=name: composed(**{name: text}), long)
+        accepts(lambda text: composed(headers={"Sender": text, "X-A": text}), long)
+        accepts(lambda text: composed(attachments=[AttachedFile(name=text, content=b"")]), long)
+        accepts(lambda text: composed(html='"cid:a"', inline={text: picture}), long)
