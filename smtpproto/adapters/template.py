@@ -15,11 +15,14 @@ from .composing import compose
 
 __all__ = ["Template"]
 
+_FILES = {"attachments", "inline"}  # arguments in which nothing is replaced
+
 
 class Template:
     """The arguments of :func:`smtpproto.compose`, with ``$name`` where a value of each reader
-    stands: in the addresses, the subject, the text, the HTML, the header fields and *unsubscribe*.
-    ``$$`` is a dollar sign. In HTML, values are escaped.
+    stands: in the addresses, the subject, the text, the HTML, the header fields and *unsubscribe*,
+    but not in *attachments* and *inline*: no value can name a file. ``$$`` is a dollar sign. In
+    HTML, values are escaped; in a URL, encode them yourself.
 
     ::
 
@@ -30,15 +33,20 @@ class Template:
     """
 
     def __init__(self, sender: str, to: str, **parts: Any) -> None:
-        self._parts: dict[str, Any] = {"sender": sender, "to": to, **parts}
-        self.names: frozenset[str] = frozenset(_names(self._parts))
+        given = {"sender": sender, "to": to, **parts}
+        self._parts: dict[str, Any] = {name: _kept(it) for name, it in given.items()}
+        filled = {name: it for name, it in self._parts.items() if name not in _FILES}
+        self.names: frozenset[str] = frozenset(_names(filled))
         """The names that stand after ``$``."""
 
     def message(self, values: Mapping[str, object]) -> EmailMessage:
         """Return the message with *values*. Raises GrammarError if one is missing, and what
         :func:`smtpproto.compose` raises."""
         self._check(values, "the reader")
-        parts = {name: _fill(it, values, name == "html") for name, it in self._parts.items()}
+        parts = {
+            name: it if name in _FILES else _fill(it, values, name == "html")
+            for name, it in self._parts.items()
+        }
         return compose(cast("str", parts.pop("sender")), cast("str", parts.pop("to")), **parts)
 
     def for_each(self, readers: Iterable[Mapping[str, object]]) -> Iterator[EmailMessage]:
@@ -58,6 +66,11 @@ class Template:
             raise GrammarError(f"{who} has no value for ${missing[0]}; {advice}")
 
 
+def _kept(value: Any) -> Any:
+    """Return *value* so that it can be read for each reader."""
+    return list(value) if isinstance(value, Iterator) and not hasattr(value, "read") else value
+
+
 def _names(value: object) -> Iterator[str]:
     """Yield the names in *value*. Raises GrammarError."""
     if isinstance(value, str):
@@ -66,17 +79,19 @@ def _names(value: object) -> Iterator[str]:
             advice = "write $name, ${name}, or $$ for a dollar sign"
             raise GrammarError(f"a $ without a name in {quoted(value)}; {advice}")
         yield from text.get_identifiers()
-    elif isinstance(value, Mapping):
-        for it in value.values():
+    elif isinstance(value, Mapping | list | tuple):
+        for it in value.values() if isinstance(value, Mapping) else value:
             yield from _names(it)
 
 
 def _fill(value: Any, values: Mapping[str, object], is_html: bool) -> Any:
-    """Return *value* with the values in it; those in files are left alone."""
+    """Return *value* with *values* in its texts; objects are left alone."""
     if isinstance(value, str):
         if is_html:
             values = {name: html.escape(str(it)) for name, it in values.items()}
         return _Text(value).substitute(values)
     if isinstance(value, Mapping):
         return {key: _fill(it, values, is_html) for key, it in value.items()}
+    if isinstance(value, list | tuple):
+        return [_fill(it, values, is_html) for it in value]
     return value

@@ -6,6 +6,7 @@ import asyncio
 import os
 import re
 import signal
+from base64 import b64encode
 from collections.abc import AsyncIterator, Iterable
 from pathlib import Path
 from typing import Any
@@ -13,7 +14,16 @@ from typing import Any
 import pytest
 import trio
 
-from smtpproto import Envelope, GrammarError, Journal, SendEvent, Session, Template, TLSMode
+from smtpproto import (
+    Envelope,
+    GrammarError,
+    Journal,
+    Mailbox,
+    SendEvent,
+    Session,
+    Template,
+    TLSMode,
+)
 from smtpproto.adapters import asyncio as asyncio_adapter
 from smtpproto.adapters import blocking
 from smtpproto.adapters import trio as trio_adapter
@@ -102,6 +112,35 @@ def test_a_template_fills_in_values_and_escapes_them_in_html() -> None:
     assert message["To"].addresses[0].display_name == "A <&> B"
     plain, html = (it.get_content() for it in message.iter_parts())
     assert (plain, html) == ("A <&> B\n", "<p>A &lt;&amp;&gt; B</p>\n")
+
+
+@pytest.mark.parametrize("several", [list, tuple, iter])
+def test_a_template_fills_in_each_address_of_a_list_for_each_reader(several: Any) -> None:
+    parts = {"cc": several(["$boss@b.test", Mailbox.parse("c@b.test")]), "reply_to": "$boss@b.test"}
+    template = Template("a@b.test", "$to", text="", **parts)
+    assert template.names == {"boss", "to"}
+    for message in each(template, [{"to": f"{it}@b.test", "boss": it} for it in ("e", "f")]):
+        boss = message["To"]
+        assert (message["Cc"], message["Reply-To"]) == (f"{boss}, c@b.test", boss)
+
+
+@pytest.mark.parametrize("several", [list, iter])
+def test_no_value_names_a_file_and_each_reader_gets_all_files(several: Any, tmp_path: Path) -> None:
+    (tmp_path / "$name.txt").write_bytes(b"harmless")
+    (tmp_path / "secret.txt").write_bytes(b"secret")
+    path = str(tmp_path / "$name.txt")
+    template = Template(
+        "a@b.test",
+        "$to",
+        text="",
+        html='<img src="cid:a">',
+        inline={"a": path},
+        attachments=several([path, path]),
+    )
+    assert template.names == {"to"}
+    for message in each(template, [{"to": "c@b.test", "name": "secret"}] * 2):
+        octets = bytes(message)
+        assert octets.count(b64encode(b"harmless")) == 3 and b64encode(b"secret") not in octets
 
 
 def test_a_missing_value_is_an_error_before_the_first_message_is_made() -> None:
