@@ -23,7 +23,8 @@ class Journal:
 
     It is text: in each line stand the time, the result, the address and the reply, with tabs in
     between. Lines are only added, and each is on the disk before the run goes on. A line that a
-    crash has cut off at the end is removed. While it is open, no other process can open it.
+    crash has cut off at the end is removed. While it is open, no other process can open it,
+    except on Windows.
 
     Raises OSError if the file cannot be opened, GrammarError if it is not a journal, and
     LocalProtocolError if another run has it open.
@@ -31,7 +32,7 @@ class Journal:
 
     def __init__(self, path: str | os.PathLike[str]) -> None:
         self.path: str = os.fspath(path)
-        self._last: dict[ForwardPath, str] = {}
+        self._last: dict[str, str] = {}  # by the canonical address
         existed = os.path.exists(self.path)
         self._file = open(self.path, "a+b")  # noqa: SIM115 - it stays open
         try:
@@ -49,7 +50,7 @@ class Journal:
 
             try:
                 fcntl.flock(self._file, fcntl.LOCK_EX | fcntl.LOCK_NB)
-            except OSError:
+            except BlockingIOError:
                 text = f"another run has the journal {printable(self.path)} open"
                 raise LocalProtocolError(text, check="which; or use another journal") from None
 
@@ -63,22 +64,23 @@ class Journal:
                 shown = f"line {number} is {quoted(line)}"
                 text = f"not a journal: {printable(self.path)}: {shown}"
                 raise GrammarError(f"{text}; pass the path of a journal, or of a new file")
-            self._last[ForwardPath.of(fields[2])] = fields[1]
+            self._last[_canonical(fields[2])] = fields[1]
         if end < len(octets):
             self._file.truncate(end)
 
     def last(self, recipient: ForwardPath) -> str:
         """Return what was recorded last of *recipient*; "" if nothing was."""
-        return self._last.get(recipient, "")
+        return self._last.get(recipient.canonical, "")
 
     def record(self, time: float, result: str, recipients: Mapping[ForwardPath, str]) -> None:
         """Record *result* of *recipients*, each with a reply. Raises OSError."""
         when = datetime.fromtimestamp(time, UTC).isoformat(timespec="seconds")
-        lines = [f"{when}\t{result}\t{path}\t{printable(it)}\n" for path, it in recipients.items()]
+        told = [(path.canonical, printable(it)) for path, it in recipients.items()]
+        lines = [f"{when}\t{result}\t{address}\t{reply}\n" for address, reply in told]
         self._file.write("".join(lines).encode())
         self._file.flush()
         os.fsync(self._file.fileno())
-        self._last.update(dict.fromkeys(recipients, result))
+        self._last.update((address, result) for address, _ in told)
 
     def close(self) -> None:
         """Close the file. May be called twice."""
@@ -89,6 +91,15 @@ class Journal:
 
     def __exit__(self, *error: object) -> None:
         self.close()
+
+
+def _canonical(address: str) -> str:
+    """Return the text that equal addresses share. A person may have written the line, and not all
+    that can be sent can be read without leniencies."""
+    try:
+        return ForwardPath.of(address).canonical
+    except GrammarError:
+        return address
 
 
 def _sync_folder(path: str) -> None:

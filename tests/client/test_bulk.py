@@ -2,16 +2,20 @@
 
 from __future__ import annotations
 
+import errno
 from collections import Counter
 from collections.abc import Collection, Mapping
 from pathlib import Path
+from tempfile import TemporaryDirectory
 from typing import Any
 
 import pytest
+from hypothesis import assume, example, given
 
 from smtpproto import (
     ClientConfig,
     ConnectFailed,
+    Domain,
     Envelope,
     ForwardPath,
     GrammarError,
@@ -20,6 +24,7 @@ from smtpproto import (
     LocalProtocolError,
     Login,
     LoginRefused,
+    Mailbox,
     PlainPasswords,
     RcptParameters,
     Reply,
@@ -33,7 +38,9 @@ from smtpproto.client.bulk import BulkOptions
 from smtpproto.client.connection import Client, open_client
 from smtpproto.client.deadline import Deadline
 from smtpproto.client.pool import Pool
+from smtpproto.grammar.reply import accepts
 from smtpproto.testing.simulation import Simulation
+from smtpproto.testing.strategies import mailboxes
 
 FORTY = [f"r{number}@example.org" for number in range(40)]
 FEW = FORTY[:6]
@@ -248,3 +255,30 @@ def test_a_journal_is_text_and_loses_only_a_line_that_was_cut_off(tmp_path: Path
     path.write_bytes(b"something else\n")
     with pytest.raises(GrammarError, match=r"not a journal: .*: line 1 is 'something else'; pass"):
         Journal(path)
+
+
+@given(mailboxes())
+@example(Mailbox("a" * 80, "example.org", long=True))
+@example(Mailbox("a", Domain("a_b.example.org", loose=True)))
+@example(Mailbox("a b\u2028", "EXAMPLE.org"))
+@example(Mailbox("postmaster", None))
+def test_a_journal_knows_each_address_that_it_has_recorded(mailbox: Mailbox) -> None:
+    assume(accepts(ForwardPath, mailbox))
+    with TemporaryDirectory() as folder:
+        path = Path(folder) / "a.journal"
+        for _ in range(2):
+            with Journal(path) as journal:
+                journal.record(0.0, "accepted", {ForwardPath(mailbox): ""})
+        with Journal(path) as journal:
+            assert journal.last(ForwardPath(mailbox)) == "accepted"
+
+
+def test_a_file_system_without_locks_is_not_taken_for_another_run(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    def refuse(*_: object) -> None:
+        raise OSError(errno.ENOLCK, "No locks available")
+
+    monkeypatch.setattr(pytest.importorskip("fcntl"), "flock", refuse)
+    with pytest.raises(OSError, match="No locks available"):
+        Journal(tmp_path / "a.journal")
