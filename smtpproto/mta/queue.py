@@ -64,7 +64,8 @@ class Message:
     """Whose message it is, for a fair share of the queue: a login, or a network."""
     client: str = ""
     """The connection over which it arrived: address and port of the client, as the log of the
-    server has them (``192.0.2.7, 50123``). "" for a message of this program."""
+    server has them, and who logged in (``192.0.2.7, 50123, user ann``). "" for a message of this
+    program."""
     authenticated: bool = False
     """Whether its sender logged in, or is trusted otherwise. Only they get reports of success."""
     tls_optional: bool = False

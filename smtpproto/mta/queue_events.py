@@ -87,6 +87,9 @@ class FilterEvent:
     action: FilterAction
     detail: str = ""
     """What the filter found, and the reply to the client if it refused."""
+    failed: bool = False
+    """Whether the filter could not be asked, so that its option ``on_failure`` decided. Such an
+    event is logged as a warning."""
 
     def __str__(self) -> str:
         """Return the event on one line, escaped."""

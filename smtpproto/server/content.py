@@ -28,6 +28,7 @@ class ContentWriter:
     _flush: Callable[[], Awaitable[None]]
     _account: Account
     _sink: Sink | None = field(default=None, init=False)
+    _peer: tuple[str, int] = field(default=("", 0), init=False)  # the client
 
     def begin(
         self, handler: Handler, machine: ServerProtocol, session: Session
@@ -37,7 +38,7 @@ class ContentWriter:
         if machine.phase is not Phase.RCPT:
             machine.answer()
             return None
-        data = handler.data
+        self._peer, data = session.peer, handler.data
         if type(data) is not MethodType or data.__func__ is not Handler.data:
             return self._begin(data, machine, session)
         sink = WholeMessage(handler, session, machine.transaction.envelope)
@@ -64,7 +65,7 @@ class ContentWriter:
             sink.account = self._account
             sink = self._account.check_memory() or sink
         if isinstance(sink, Reply):
-            answer_machine(machine, sink)
+            answer_machine(machine, sink, self._peer)
         else:
             self._sink = sink
             machine.answer()
@@ -81,7 +82,7 @@ class ContentWriter:
 
     def end_chunk(self, machine: ServerProtocol) -> None:
         """Accept a chunk if the sink has taken it."""
-        answer_machine(machine, None if self._sink is not None else LOCAL_ERROR)
+        answer_machine(machine, None if self._sink is not None else LOCAL_ERROR, self._peer)
 
     async def commit(self, machine: ServerProtocol) -> None:
         """Commit the complete content, and answer for the message: once, or in LMTP once for each
@@ -89,7 +90,7 @@ class ContentWriter:
         sink, self._sink = self._sink, None
         verdicts = LOCAL_ERROR if sink is None else await self._verdicts(sink)
         if not machine.terms.settings.lmtp or verdicts is None or isinstance(verdicts, Reply):
-            _answer_all(machine, verdicts)
+            self._answer_all(machine, verdicts)
         else:
             await self._answer_each(machine, VerdictReader(self._hooks, verdicts))
 
@@ -110,6 +111,10 @@ class ContentWriter:
             log_failure("message" if isinstance(sink, WholeMessage) else "commit", error)
             return LOCAL_ERROR
 
+    def _answer_all(self, machine: ServerProtocol, verdict: Verdict) -> None:
+        while machine.question is not None:
+            answer_machine(machine, verdict, self._peer)
+
     async def _answer_each(self, machine: ServerProtocol, verdicts: VerdictReader) -> None:
         """Answer for each recipient of LMTP. What the link raises while a reply is sent ends the
         connection; what the application raises is the reply to all further recipients."""
@@ -120,11 +125,11 @@ class ContentWriter:
                     verdict = await verdicts.next(at_end=at_end)
                 except Exception as error:
                     log_failure("commit", error)
-                    _answer_all(machine, LOCAL_ERROR)
+                    self._answer_all(machine, LOCAL_ERROR)
                     return
                 if at_end:
                     return
-                answer_machine(machine, verdict)
+                answer_machine(machine, verdict, self._peer)
                 await self._flush()
         finally:
             await verdicts.close()
@@ -137,8 +142,3 @@ def _check_sink(value: Any) -> Sink | Reply:
         return cast("Sink | Reply", value)
     what = value.code if isinstance(value, Reply) else type(value).__name__
     raise TypeError(f"data must return a Sink, or a Reply that refuses, not {what}")
-
-
-def _answer_all(machine: ServerProtocol, verdict: Verdict) -> None:
-    while machine.question is not None:
-        answer_machine(machine, verdict)

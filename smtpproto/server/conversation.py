@@ -113,8 +113,6 @@ class Conversation:
         refusal: Reply | None = await self._admit()
         if refusal is None:
             self._handler = handler_of(self._source)
-        else:
-            _log.info("refused a connection: %s", refusal.text)
         if self._config.implicit_tls:
             if self._handler is None:  # a handshake only for the 421 would cost too much
                 raise RemoteProtocolError("" if refusal is None else refusal.text)

@@ -141,15 +141,15 @@ class Dialogue:
     # -- deeds: what to do at an event. Each returns what is to be awaited for it, or None. -----
 
     async def _answer(self, asking: Awaitable[Verdict]) -> None:
-        answer_machine(self.machine, await asking)
+        answer_machine(self.machine, await asking, self.session.peer)
 
     async def _connected(self, event: events.Connected) -> None:
         verdict = self._refusal or await self._hooks.ask(self._handler.connect, self.session)
-        answer_machine(self.machine, verdict)
+        answer_machine(self.machine, verdict, self.session.peer)
 
     async def _hello(self, command: commands.Ehlo) -> None:
         verdict = await self._hooks.ask(self._handler.ehlo, self.session, command.host)
-        if answer_machine(self.machine, verdict):
+        if answer_machine(self.machine, verdict, self.session.peer):
             extended = not isinstance(command, commands.Helo)
             self.session = changed(self.session, hello=command.host, extended=extended)
             await self._drop_transaction()
@@ -192,9 +192,12 @@ class Dialogue:
         try:
             tls = make_filter(self._config)
         except TLSFailed:
-            answer_machine(self.machine, NO_TLS_NOW)
+            answer_machine(self.machine, NO_TLS_NOW, self.session.peer)
             return
-        if answer_machine(self.machine, None) and self.machine.phase is Phase.TLS:
+        if (
+            answer_machine(self.machine, None, self.session.peer)
+            and self.machine.phase is Phase.TLS
+        ):
             self.tls = tls
 
     async def _auth(self, command: commands.Auth) -> None:
@@ -216,10 +219,10 @@ class Dialogue:
             self.machine.challenge(result, refused=isinstance(result, RefusingChallenge))
             return
         if isinstance(result, Reply):
-            answer_machine(self.machine, result)
+            answer_machine(self.machine, result, self.session.peer)
             return
         verdict = await self._hooks.ask_login(self._handler.login, self.session, result)
-        if answer_machine(self.machine, verdict):
+        if answer_machine(self.machine, verdict, self.session.peer):
             self.session = changed(self.session, user=result.user, identity=result)
         elif verdict is not None and verdict.permanent and self._authentication is not None:
             self._authentication.count_failure()
@@ -233,7 +236,7 @@ class Dialogue:
         machine.terms = machine.terms.replace(mechanisms=mechanisms)
         refusal = count_client(self._account, session, self._config)
         verdict = refusal or await self._hooks.ask(self._handler.connect, session)
-        if answer_machine(machine, verdict):
+        if answer_machine(self.machine, verdict, self.session.peer):
             self.session = session
 
     def _xforward(self, command: commands.XForward) -> None:

@@ -11,7 +11,9 @@ from typing import Any
 
 from attrs import define, frozen
 
+from ..commands import Auth
 from ..errors import GrammarError, LocalProtocolError
+from ..events import AuthResponse, BodyEnd, Connected
 from ..grammar.address import Mailbox
 from ..grammar.printable import printable
 from ..grammar.reply import Reply
@@ -27,6 +29,7 @@ NO_TLS_NOW = Reply(454, "4.7.0", "TLS not available due to temporary reason")
 NO_LOGIN_NOW = Reply(454, "4.7.0", "Temporary authentication failure")
 
 _END = object()  # of an iterable of verdicts
+_REFUSED = {Connected: "the connection", BodyEnd: "the message"}  # in words
 
 
 def log_failure(where: str, error: Exception, *, secret: bool = False) -> None:
@@ -188,18 +191,28 @@ def _iterate(
     return aiter(verdicts) if isinstance(verdicts, AsyncIterable) else iter(verdicts)
 
 
-def answer_machine(machine: ServerProtocol, verdict: Verdict) -> bool:
-    """Answer the machine's open question, and return whether the answer was positive.
+def answer_machine(machine: ServerProtocol, verdict: Verdict, peer: tuple[str, int]) -> bool:
+    """Answer the open question of the client *peer*, and return whether the answer was positive;
+    what is refused is logged.
 
     If *verdict* is not a Reply or None, or does not answer this question, the client receives
     LOCAL_ERROR.
     """
+    question = machine.question
+    mail = machine.transaction.mail
     try:
         machine.answer(verdict if verdict is None else _check_verdict(verdict))
     except (LocalProtocolError, GrammarError, TypeError) as error:
         log_failure("a hook's answer", error)
         machine.answer(verdict := LOCAL_ERROR)
-    return verdict is None or verdict.positive
+    if verdict is None or verdict.positive:
+        return True
+    if _log.isEnabledFor(logging.INFO) and not isinstance(question, Auth | AuthResponse):
+        # Refused logins have their own lines.
+        what = _REFUSED.get(type(question)) or str(question)
+        sender = "" if mail is None else f", from {printable(str(mail.path)) or '<>'}"
+        _log.info("refused %s of %s, %s%s: %s", what, *peer, sender, printable(str(verdict)))
+    return False
 
 
 def _name_of(hook: Callable[..., object]) -> str:

@@ -116,6 +116,5 @@ def _event(name: str, by: str, verdict: FilterVerdict, failure: str) -> FilterEv
     else:
         action, detail = FilterAction.ACCEPTED, ""
     parts = [detail, verdict.summary, f"the filter failed: {failure}" if failure else ""]
-    return FilterEvent(
-        id=name, filter=by, action=action, detail=printable("; ".join(filter(None, parts))[:1000])
-    )
+    shown = printable("; ".join(filter(None, parts))[:1000])
+    return FilterEvent(id=name, filter=by, action=action, detail=shown, failed=bool(failure))

@@ -9,7 +9,7 @@ from typing import Any, cast
 
 from attrs import define, evolve
 
-from ..mta.queue_events import DeliveryEvent, MessageQueued, QueueEvent
+from ..mta.queue_events import DeliveryEvent, FilterEvent, MessageQueued, QueueEvent
 from ..mta.settlement import Done, Fate, Settlement
 from ..mta.store import Queued, QueueStore
 from ..ports import call_contained
@@ -41,7 +41,8 @@ def teller(listener: Listener | None = None) -> Listener:
     *listener*."""
 
     def tell(event: QueueEvent) -> None:
-        _log.info("%s", event)
+        failed = isinstance(event, FilterEvent) and event.failed
+        _log.log(logging.WARNING if failed else logging.INFO, "%s", event)
         if listener is None:
             return
         try:

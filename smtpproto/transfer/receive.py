@@ -192,9 +192,11 @@ class QueueSink:
         intake, session, envelope = self._intake, self._session, self._envelope
         body = self._body
         assert body is not None
-        origin = user_of(session) or network_name(session.peer[0])
+        user, (address, port) = user_of(session), session.peer
+        origin = user or network_name(address)
         message = intake.message(self.id, envelope, body.size, origin, trusted=self._trusted)
-        message = evolve(message, client="{}, {}".format(*session.peer))
+        client = f"{address}, {port}, user {user}" if user else f"{address}, {port}"
+        message = evolve(message, client=client)
         message = obeying_header(message, header)
         delivered = self._hops.delivered if self._hops.delivered_to else None
         deliveries = await intake.recipients.deliveries(message, envelope, delivered)

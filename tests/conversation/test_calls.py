@@ -19,7 +19,7 @@ BOUNDS = {
     "S2 SIZE BODY": 185,
     "S2p": 151,
     "S7": 23,
-    "S7 refused": 68,
+    "S7 refused": 69,
     "C1": 532,
     "C2": 286,
     "C2 fresh": 355,

@@ -365,5 +365,6 @@ def test_why_a_connection_was_refused_or_closed_is_logged(
 
     with caplog.at_level("INFO", "smtpproto"):
         Crowd(ServerConfig(limits=Limits(connections=1))).play(talk)
-    assert "refused a connection: Too many connections; try again later" in caplog.text
+    assert "refused the connection of 192.0.2" in caplog.text
+    assert ": 421 4.3.2 Too many connections; try again later" in caplog.text
     assert "This is not SMTP; closing transmission channel: GET /\\x1b HTTP/1.1" in caplog.text

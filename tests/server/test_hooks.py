@@ -29,6 +29,7 @@ from tests.support.server_dialogue import (
     QUIT,
     START_INPUT,
     TRANSACTION,
+    mail_from,
     play,
 )
 
@@ -257,3 +258,38 @@ def test_a_factory_that_raises_is_answered_with_421() -> None:
 def test_a_factory_that_returns_no_handler_is_answered_with_421() -> None:
     closing = "S: 421 localhost Local error; closing transmission channel"
     play(closing, lambda: None)  # type: ignore[arg-type, return-value]
+
+
+# -- the log of refusals ----------------------------------------------------------------------
+
+PEER = "192.0.2.1, 25"
+REFUSAL = Reply(554, "5.7.1", "Not you")
+SAID = f"S: {REFUSAL}"
+
+
+@pytest.mark.parametrize(
+    ("hook", "script", "what"),
+    [
+        ("connect", f"S: 554 Not you{QUIT}", "the connection of PEER"),
+        ("ehlo", f"{GREETING}\nC: EHLO a.example\nS: 554 Not you{QUIT}", "EHLO a.example of PEER"),
+        ("mail", f"{HELLO}C: MAIL FROM:<>\n{SAID}{QUIT}", "MAIL FROM:<> of PEER"),
+        (
+            "rcpt",
+            f"{HELLO}{mail_from('ann@example.org')}C: RCPT TO:<bob@example.org>\n{SAID}{QUIT}",
+            "RCPT TO:<bob@example.org> of PEER, from ann@example.org",
+        ),
+        (
+            "message",
+            f"{HELLO}{TRANSACTION}{START_INPUT}\nC: .\n{SAID}{QUIT}",
+            "the message of PEER, from ann@example.org",
+        ),
+        ("", f"{HELLO}{TRANSACTION}{START_INPUT}\nC: .\nS: 250 2.0.0 Message accepted{QUIT}", ""),
+    ],
+)
+def test_only_what_a_hook_refuses_is_logged_with_the_client_the_sender_and_the_reply(
+    hook: str, script: str, what: str, caplog: pytest.LogCaptureFixture
+) -> None:
+    caplog.set_level(logging.INFO, "smtpproto.server")
+    play(script, Recorder(answers={hook: REFUSAL}))
+    logged = [it for it in caplog.messages if it.startswith("refused")]
+    assert logged == [f"refused {what.replace('PEER', PEER)}: {REFUSAL}"][: bool(what)]

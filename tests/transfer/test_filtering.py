@@ -21,6 +21,7 @@ from smtpproto.mta import FilterAction, FilterEvent, MemoryQueue, QueueEvent
 from smtpproto.mta.queue import State
 from smtpproto.policy import ARCResult, ARCSealer, ARCVerifier, DKIMSigner, Inspection
 from smtpproto.transfer import MTAConfig
+from smtpproto.transfer.observed_store import teller
 from smtpproto.transfer.receive import Check, Receiver
 from tests.policy.signing import KEYS, ed25519, run, verify, zone
 from tests.support.filter_peers import FilterNetwork, ScriptedMilter
@@ -210,6 +211,10 @@ def test_a_filter_that_fails_defers_messages_or_is_passed_over(
     [event] = events(site)
     assert event.action is FilterAction.REFUSED
     assert f"the filter failed: {text}" in event.detail
+    caplog.clear()
+    caplog.set_level(logging.INFO, "smtpproto.queue")
+    teller()(event)
+    assert [it.levelname for it in caplog.records] == ["WARNING"]
 
     monkeypatch.setattr(f"{__name__}.simulation", FilterNetwork(None))
     if isinstance(failing, Milter):

@@ -79,6 +79,7 @@ def test_a_client_that_has_logged_in_may_relay() -> None:
     assert site.send(Envelope(ANN, ELSEWHERE)).accepted
     [(entry, content)] = site.queued()
     assert (entry.message.origin, entry.message.authenticated) == ("ann", True)
+    assert entry.message.client.endswith(", user ann")
     assert content.startswith(b"Received: ") and b"\r\n\twith ESMTPA\r\n" in content
 
 
