@@ -5,6 +5,7 @@ The first sign that fits decides the name of the fault; the causes of all that f
 
 from __future__ import annotations
 
+from .message_signs import MESSAGE_SIGNS
 from .signs import Sign, other_side, provider, you
 
 __all__ = ["APP_PASSWORD", "AUTH_DISABLED", "COMMON_SIGNS", "SLOW_DOWN", "WRONG_PASSWORD"]
@@ -61,6 +62,12 @@ SLOW_DOWN = (
     "Send more slowly and over fewer connections, only to people who asked for it. The limit goes"
     " away by itself if complaints stop."
 )
+_GREYLISTED = you(
+    "The server defers each new sender for some minutes, because spammers do not come again"
+    " (greylisting). Or it has a passing problem.",
+    _TRY_LATER,
+)
+_PASSING = other_side("The server has a passing problem.", _TRY_LATER)
 _RATE = you("You send too much at once for this server.", f"{SLOW_DOWN} Then try again later.")
 
 COMMON_SIGNS = (
@@ -108,10 +115,24 @@ COMMON_SIGNS = (
         causes=(AUTH_DISABLED,),
     ),
     Sign(
+        fault="login-disabled",
+        codes=("503",),
+        text=r"authentication (is )?not (enabled|allowed|available)",
+        causes=(
+            you(
+                "The server takes no login here: on this port, or without TLS.",
+                "Use its port for submission, 587 or 465, with TLS. To deliver mail to its own"
+                " recipients on port 25, do not log in.",
+            ),
+        ),
+    ),
+    Sign(
         fault="login-later",
         codes=("421", "454", "450", "535"),
         text=r"too many (failed |bad |login |auth\w* )*(attempts|logins)|temporary authentication"
-        r" fail|authentication (server|service) (is )?(unavailable|temporarily)",
+        r" fail|(lost|no) connection to .{0,20}auth"
+        r"|connection lost to authentication server"
+        r"|authentication (server|service) (is )?(unavailable|temporarily)",
         causes=(
             you(
                 "There were too many logins, or too many that failed, in a short time.",
@@ -148,21 +169,24 @@ COMMON_SIGNS = (
         fault="relaying-denied",
         text=r"relay(ing)? (access )?(is )?(denied|not permitted|not allowed|prohibited|disallowed)"
         r"|(unable|not (permitted|allowed|authorized)) to relay|we do not relay|relay not permitted"
-        r"|no relaying|rejected relay|not a relay",
+        r"|no relaying|rejected relay|not a relay|list of allowed rcpthosts",
         causes=(_NOT_LOGGED_IN, _NOT_ITS_DOMAIN),
     ),
     Sign(
         fault="sender-not-owned",
         text=r"not owned by user|sendas ?denied|send as this sender|not allowed to send (as|from)"
         r"|sender (address )?(is )?not (allowed|permitted|authorized)|address is not verified"
-        r"|sender .{0,60}does not match|must (be|match) .{0,30}authenticated (user|account)",
+        r"|(sender|from address) .{0,60}does not match"
+        r"|must (be|match) .{0,30}authenticated (user|account)",
         causes=(_SENDER_NOT_OWNED,),
     ),
     Sign(
         fault="sender-refused",
         text=r"sender (address )?rejected: (domain|undeliverable|unverified)|sender verify failed"
         r"|sender domain .{0,20}(not exist|not found)|domain of sender address .* does not"
-        r"|(domain|host) not found|no valid (mx|sender)|bad sender|sender id .* missing",
+        r"|(?<!helo command rejected: )(domain|host) not found|^verification failed for"
+        r"|callout verification|callback setup failed|no valid (mx|sender)"
+        r"|bad sender|sender id .* missing",
         causes=(
             you(
                 "The server cannot send anything back to your sender address: its domain does not"
@@ -173,7 +197,8 @@ COMMON_SIGNS = (
     ),
     Sign(
         fault="mailbox-full",
-        text=r"over ?quota|quota (is )?exceeded|exceeded (its |the |storage |mailbox )*(quota"
+        text=r"over ?quota|(?<!message )(?<!sending )quota ?(is )?exceeded"
+        r"|exceeded (its |the |storage |mailbox )*(quota"
         r"|allocation)"
         r"|(mailbox|inbox|account|user).{0,30} (is )?full|out of storage|not enough storage"
         r"|insufficient (system )?storage",
@@ -198,45 +223,7 @@ COMMON_SIGNS = (
         r"|not our customer|address unknown|is no longer valid|mailbox is (disabled|inactive)",
         causes=(_UNKNOWN_USER,),
     ),
-    # -- size and content
-    Sign(
-        fault="message-too-large",
-        text=r"(message|mail|size|header)\S* .{0,40}(too (big|large|long)|exceed)|exceeds? .{0,40}"
-        r"(size|limit of \d+ (bytes|octets))|size limit|too (big|large) (a |for )",
-        codes=("552", "523", "550", "554", "422", "x.3.4", "x.2.3"),
-        causes=(
-            you(
-                "The message is larger than the server takes.",
-                "Send a smaller message, or a link. Attachments grow by a third in transit"
-                " (base64)."
-                " smtpproto probe HOST shows the limit (SIZE).",
-            ),
-        ),
-    ),
-    Sign(
-        fault="bare-newline",
-        text=r"bare (lf|cr|newline|line ?feed)|bare <lf>|improper (use of )?(line|newline)",
-        causes=(
-            you(
-                "The content has line ends that SMTP does not allow: LF or CR alone.",
-                "Let the library prepare the message (it sends CRLF), or write CRLF yourself.",
-            ),
-        ),
-    ),
-    Sign(
-        fault="attachment-refused",
-        text=r"attachment|file (type|extension|name)|blocked (file|content)|executable|virus"
-        r"|malware"
-        r"|infected|for security reasons",
-        codes=("550", "552", "554", "x.7.0", "x.6.0", "x.7.1"),
-        causes=(
-            you(
-                "The server does not take this kind of attachment or link, or takes it for"
-                " malware.",
-                "Send the file in another form, or a link to it. Scan it first.",
-            ),
-        ),
-    ),
+    *MESSAGE_SIGNS,
     # -- proofs
     Sign(
         fault="dmarc-failed",
@@ -247,6 +234,18 @@ COMMON_SIGNS = (
                 " refuse such mail.",
                 f"{_DOCTOR}, and sign with DKIM for the domain in From. Do not send with a From of"
                 " another provider's domain, such as gmail.com.",
+            ),
+        ),
+    ),
+    Sign(
+        fault="not-authenticated",
+        text=r"unauthenticated (e?mail|message)|authentication (information|checks?|level)"
+        r"|sender is"
+        r" unauthenticated|pass authentication",
+        causes=(
+            you(
+                "The message has neither SPF nor DKIM that passes.",
+                f"{_DOCTOR}: publish SPF, sign with DKIM, and publish a DMARC record.",
             ),
         ),
     ),
@@ -275,18 +274,6 @@ COMMON_SIGNS = (
         ),
     ),
     Sign(
-        fault="not-authenticated",
-        text=r"unauthenticated (e?mail|message)|authentication (information|checks?|level)"
-        r"|sender is"
-        r" unauthenticated|pass authentication",
-        causes=(
-            you(
-                "The message has neither SPF nor DKIM that passes.",
-                f"{_DOCTOR}: publish SPF, sign with DKIM, and publish a DMARC record.",
-            ),
-        ),
-    ),
-    Sign(
         fault="no-reverse-name",
         text=r"\bptr\b|reverse (dns|hostname|lookup|name|ip)|\brdns\b|cannot find your (reverse )?"
         r"hostname|no reverse|does not resolve",
@@ -309,21 +296,15 @@ COMMON_SIGNS = (
     Sign(
         fault="greylisted",
         codes=("450", "451", "421", "452"),
-        text=r"gr[ea]y-?list|come back later|(try|retry)( again)? (in|after) \d+|please (try|retry)"
-        r"( again)? (later|in)|first time|deferred for|not yet authorized",
-        causes=(
-            you(
-                "The server defers each new sender for some minutes, because spammers do not come"
-                " again (greylisting). Or it has a passing problem.",
-                _TRY_LATER,
-            ),
-        ),
+        text=r"gr[ea]y-?list|come back later|(try|retry)( again)? (in|after) \d+"
+        r"|please retry in|^please (try|retry)( again)? later"
+        r"|first time|deferred for|not yet authorized",
+        causes=(_GREYLISTED,),
     ),
     Sign(
         fault="rate-limited",
-        text=r"too many (concurrent |simultaneous )?(connections|messages|recipients|errors"
-        r"|sessions|"
-        r"hops)|rate.?limit|rate of|throttl|too (quickly|fast)|(limit|quota) .{0,30}(exceeded"
+        text=r"too many (concurrent |simultaneous |smtp )*(connections|messages|errors"
+        r"|sessions)|rate.?limit|rate of|throttl|too (quickly|fast)|(limit|quota) .{0,30}(exceeded"
         r"|reached)|"
         r"exceeded .{0,40}(limit|rate|quota)|unusual (rate|volume)|unexpected volume"
         r"|deferred due to",
@@ -333,7 +314,9 @@ COMMON_SIGNS = (
         fault="blocklisted",
         text=r"block(ed)? ?list|black ?list|spamhaus|barracuda|spamcop|sorbs|uceprotect|dnsbl"
         r"|\brbl\b"
-        r"|\bblocked\b|banned|reputation|listed (at|in|on|by)|on our block",
+        r"|(?<!message was )(?<!message has been )(?<!mail has been )\bblocked\b"
+        r"|banned|reputation|listed (at|in|on|by)|on our block"
+        r"|not authorized to send (e?mail )?directly",
         causes=(_BLOCKLIST, _PTR),
     ),
     Sign(
@@ -365,7 +348,7 @@ COMMON_SIGNS = (
         codes=("421", "450", "451", "452"),
         text=r"not available|unavailable|temporar|shutting down|overload|busy|try (again )?later"
         r"|timed? ?out|timeout|internal (server )?error|local error",
-        causes=(other_side("The server has a passing problem.", _TRY_LATER),),
+        causes=(_PASSING, _GREYLISTED),
     ),
     Sign(
         fault="no-service",

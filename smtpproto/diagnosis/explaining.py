@@ -52,6 +52,16 @@ _SUBJECTS = {
     6: "It is about the content of the message.",
     7: "It is about security or a rule of the server.",
 }
+_SUBJECTS_OF = {  # of faults that a reply code suggests, where an enhanced code may deny it
+    "unknown-user": {1, 2},
+    "sender-refused": {1, 7},
+    "relaying-denied": {1, 4, 7},
+    "blocklisted": {7},
+    "taken-for-spam": {6, 7},
+    "mailbox-full": {2, 3},
+    "message-too-large": {2, 3},
+    "login-required": {7},
+}
 
 
 @frozen(kw_only=True)
@@ -150,10 +160,16 @@ def _of_codes(facts: ReplyFacts) -> list[Cause]:
     if facts.detail is not None and (is_specific(*facts.detail) or facts.code not in LIKELY):
         status = cause_of(*facts.detail)
         return [Cause(status.what, status.remedy.who, status.remedy.mend)]
-    likely = LIKELY.get(facts.code, ())
+    likely = [it for it in LIKELY.get(facts.code, ()) if _may_be(it, facts)]
     return [cause for fault in likely for cause in _BY_FAULT[fault][:1]] or [
         _BY_DIGIT[facts.code // 100]
     ]
+
+
+def _may_be(fault: str, facts: ReplyFacts) -> bool:
+    """Return whether the enhanced code, which may say no more than its subject, allows *fault*."""
+    subject = 0 if facts.detail is None else facts.detail[0]
+    return not subject or subject in _SUBJECTS_OF.get(fault, {subject})
 
 
 def _of_receivers(facts: ReplyFacts) -> list[Cause]:

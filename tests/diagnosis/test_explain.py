@@ -9,7 +9,7 @@ from hypothesis import given
 from hypothesis import strategies as st
 
 from smtpproto.diagnosis import Who, explain
-from smtpproto.diagnosis.reply_codes import CODES
+from smtpproto.diagnosis.reply_codes import CODES, LIKELY
 from smtpproto.diagnosis.reply_text import read_reply_text
 
 # -- laws ------------------------------------------------------------------------------------------
@@ -215,7 +215,35 @@ REPLIES = [
     ("550 5.4.5 Daily sending quota exceeded. x - gsmtp", "rate-limited", YOU),
     ("554 5.7.1 This message was classified as SPAM and may not be delivered", "taken-for-spam",
      YOU),
+    ("421 Too many concurrent SMTP connections; please try again later.", "rate-limited", YOU),
+    ("454 Throttling failure: Daily message quota exceeded.", "rate-limited", YOU),
+    ("550 5.7.1 [192.0.2.1] The IP you're using to send mail is not authorized to send email"
+     " directly to our servers.", "blocklisted", YOU),
     ("421 4.3.2 Service shutting down", "not-available", OTHER_SIDE),
+    ("451 Temporary local problem - please try later", "not-available", OTHER_SIDE),
+    ("535 5.7.8 Error: authentication failed: Connection lost to authentication server",
+     "login-later", YOU),
+    ("503 5.5.1 Error: authentication not enabled", "login-disabled", YOU),
+    ("450 4.7.1 <mail.x.org>: Helo command rejected: Host not found", "bad-hello", YOU),
+    ("550 Verification failed for <ann@example.org>", "sender-refused", YOU),
+    ("550 The from address does not match a verified Sender Identity.", "sender-not-owned", YOU),
+    ("553 sorry, that domain isn't in my list of allowed rcpthosts (#5.7.1)", "relaying-denied",
+     YOU),
+    ("550-5.7.26 This mail has been blocked because the sender is unauthenticated. Gmail requires"
+     " all senders to authenticate with either SPF or DKIM.", "not-authenticated", YOU),
+    # the message and its recipients
+    ("554 5.4.0 Error: too many hops", "mail-loop", OTHER_SIDE),
+    ("554 5.4.14 Hop count exceeded - possible mail loop", "mail-loop", OTHER_SIDE),
+    ("452 4.5.3 Too many recipients", "too-many-recipients", YOU),
+    ("550 5.5.3 Too many recipients", "too-many-recipients", YOU),
+    ("554 5.5.1 Error: no valid recipients", "no-recipient", YOU),
+    ("550-5.7.1 Messages missing a valid messageId header are not accepted", "bad-header", YOU),
+    ("550 5.7.1 This message is not RFC 5322 compliant", "bad-header", YOU),
+    ("550 maximum allowed line length is 998 octets, got 1200", "long-line", YOU),
+    ("552-5.7.0 This message was blocked because its content presents a potential security issue",
+     "attachment-refused", YOU),
+    ("451 See http://pobox.com/~djb/docs/smtplf.html.", "bare-newline", YOU),
+    ("554 5.2.0 STOREDRV.Deliver.Exception:QuotaExceededException", "mailbox-full", OTHER_SIDE),
     ("521 5.3.2 mx.example.org does not accept mail", "no-service", OTHER_SIDE),
 ]  # fmt: skip
 
@@ -254,3 +282,18 @@ def test_success_has_no_causes() -> None:
     for text in ("250 2.0.0 OK", "354 Go on", "2.1.5"):
         assert not explain(text).causes
     assert explain("250 2.0.0 OK").what == CODES[250]
+
+
+@pytest.mark.parametrize("code", sorted(LIKELY))
+@pytest.mark.parametrize("subject", range(8))
+def test_a_guess_from_the_code_does_not_contradict_the_enhanced_code(
+    code: int, subject: int
+) -> None:
+    """5.7.z is about a rule: the mailbox may well exist. 5.1.z is about an address, not spam."""
+    for detail in (0, 999):
+        causes = explain(f"{code} {code // 100}.{subject}.{detail} Computer says no").causes
+        told = " ".join(it.what for it in causes)
+        assert causes
+        assert "no mailbox" not in told or subject in (0, 1, 2)
+        assert "blocklist" not in told or subject in (0, 7)
+        assert "takes the message for spam" not in told or subject in (0, 6, 7)
