@@ -121,6 +121,8 @@ def _host_name(host: str) -> str:
         raise GrammarError(text)
     if any(map(str.isspace, host)):
         raise GrammarError(f"not a host: {host!r}; leave out the blanks")
+    if not host.isprintable():
+        raise GrammarError(f"not a host: {host!r}; leave out the control characters")
     return to_a_labels(host)
 
 

@@ -23,6 +23,12 @@ def test_a_host_with_a_blank_is_refused(host: str) -> None:
         make_target(host)
 
 
+@pytest.mark.parametrize("host", ["mx\0.test", "mx\x1bc", "mx\x7f", "mx\u200b", "\u202emx"])
+def test_a_host_with_a_control_character_is_refused(host: str) -> None:
+    with pytest.raises(GrammarError, match="leave out the control characters"):
+        make_target(host)
+
+
 @pytest.mark.parametrize("host", ["::1", "fe80::1%eth0", "192.0.2.1", "mx_1.example", "localhost"])
 def test_names_and_bare_addresses_are_accepted_as_hosts(host: str) -> None:
     assert make_target(host).host == host
