@@ -11,6 +11,8 @@ from .cause import Cause, Who
 
 __all__ = ["ReplyFacts", "Sign"]
 
+_READ = 4096  # characters of a text: some patterns take time that grows with its square
+
 
 @frozen
 class ReplyFacts:
@@ -76,7 +78,7 @@ class Sign:
         """Return whether a reply has this sign."""
         if self.codes and not any(map(facts.has, self.codes)):
             return False
-        return bool(self.alone or self._pattern.search(facts.text))
+        return bool(self.alone or self._pattern.search(facts.text[:_READ]))
 
     def may_fit(self, facts: ReplyFacts) -> bool:
         """Return whether a reply of which only the codes are known may have this sign."""
