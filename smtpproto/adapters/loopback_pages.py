@@ -46,6 +46,10 @@ _FIELDS = {
 }
 
 
+def _is_here() -> bool:
+    return True
+
+
 @frozen(kw_only=True)
 class Request:
     """What a client asks for."""
@@ -60,6 +64,8 @@ class Request:
     origin: str = ""
     """The URL of this server as the client knows it, without a slash at its end."""
     body: bytes = b""
+    is_here: Callable[[], bool] = _is_here
+    """Whether the client still waits for the reply."""
 
 
 @frozen(kw_only=True)
@@ -185,6 +191,7 @@ class _Handler(BaseHTTPRequestHandler):
                 accept=self.headers.get("Accept", ""),
                 origin=f"http://{host}",
                 body=self._body(),
+                is_here=self._is_here,
             )
         except ValueError as error:
             return _error(400, str(error))
@@ -196,6 +203,17 @@ class _Handler(BaseHTTPRequestHandler):
             _log.exception("a page failed")
             return _error(503, "the log says why")
         return _error(404, "no such page") if page is None else page
+
+    def _is_here(self) -> bool:
+        try:
+            self.connection.setblocking(False)
+            return bool(self.connection.recv(1, socket.MSG_PEEK))
+        except BlockingIOError:
+            return True
+        except OSError:
+            return False
+        finally:
+            self.connection.settimeout(_PATIENCE)
 
     def _body(self) -> bytes:
         """Return the body of the request. Raises ValueError, and TimeoutError for a slow one."""

@@ -11,7 +11,7 @@ from attrs import define, field, frozen
 from attrs.validators import ge
 
 from ...grammar.envelope import Envelope
-from ...mail.opened import OpenedMessage, open_message
+from ...mail.opened import OpenedMessage, open_message, text_of_html
 from ...server.handler import Session
 from ..inbox import ReceivedMessage
 
@@ -19,7 +19,9 @@ KEEP = 1000  # messages
 OCTETS = 256 * 1024 * 1024
 
 _SEARCHED = 65_536  # characters of the text of a message that are searched
+_READ = 8 * _SEARCHED  # characters of HTML in which its text is looked for
 _PREVIEW = 200  # characters
+_LOOK = 0.25  # seconds after which is looked whether somebody still waits
 
 
 @frozen
@@ -81,7 +83,7 @@ def kept_message(
         sender=opened.field("From"),
         to=", ".join(filter(None, [opened.field("To"), opened.field("Cc")])),
         subject=opened.field("Subject"),
-        text=opened.readable[:_SEARCHED],
+        text=(opened.text or text_of_html(opened.html[:_READ]))[:_SEARCHED],
         attachments=tuple(
             ListedAttachment(it.name, it.type, len(it.octets), it.content_id)
             for it in opened.attachments
@@ -180,17 +182,19 @@ class KeptMail:
             self._changed.wait_for(lambda: self.is_closed or self._revision != revision, seconds)
         return self.state
 
-    def wait_for(self, count: int, match: Match, seconds: float) -> list[KeptMessage]:
-        """Wait until *count* messages are there that *match*, at most *seconds*. Return those that
-        are there, the newest first."""
+    def wait_for(
+        self, count: int, match: Match, seconds: float, is_awaited: Callable[[], bool]
+    ) -> list[KeptMessage]:
+        """Wait until *count* messages are there that *match*, at most *seconds*, and while this
+        *is_awaited*. Return those that are there, the newest first."""
         end = time.monotonic() + seconds
         while True:
             revision = self.state.revision
             found = self.newest(match)
             left = end - time.monotonic()
-            if len(found) >= count or self.is_closed or left <= 0:
+            if len(found) >= count or self.is_closed or left <= 0 or not is_awaited():
                 return found
-            self.wait_for_change(revision, left)
+            self.wait_for_change(revision, min(left, _LOOK))
 
     def close(self) -> None:
         """Let all that wait return."""

@@ -24,6 +24,7 @@ _LISTED = 100  # messages
 _MAX_LISTED = 1000
 _MAX_WAIT = 60.0  # seconds
 _STILL_HERE = 15.0  # seconds between signs of life in a stream of events
+_NOT_IN_NAMES = re.compile(r"[\x00-\x1f\x7f/\\:]|^\.+")  # programs may take a name for a path
 _DOWNLOAD = "sandbox; default-src 'none'"
 _MEDIA_TYPE = re.compile(r"[a-z0-9][a-z0-9!#$&^_.+-]{0,126}/[a-z0-9][a-z0-9!#$&^_.+-]{0,126}")
 _PAGE_POLICY = (
@@ -134,7 +135,8 @@ class MailAPI:
     def _wait(self, call: _Call) -> Page:
         count = call.number("count", 1, _MAX_LISTED)
         seconds = call.number("seconds", 5, int(_MAX_WAIT))
-        found = self.mail.wait_for(count, matcher(call.request.query.get("query", "")), seconds)
+        match = matcher(call.request.query.get("query", ""))
+        found = self.mail.wait_for(count, match, seconds, call.request.is_here)
         if len(found) < count:
             text = f"{len(found)} of {count} messages arrived within {seconds} seconds"
             return _error(404, text)
@@ -263,7 +265,7 @@ def _refused(allowed: Any) -> Page:
 
 def _download(octets: bytes, kind: str, name: str) -> Page:
     """Return a page that a browser stores in a file, and does not show (RFC 6266)."""
-    shown = quote(name[:200], safe="")
+    shown = quote(_NOT_IN_NAMES.sub("_", name[:200]), safe="")
     fields = {
         "Content-Disposition": f"attachment; filename*=UTF-8''{shown}",
         "Content-Security-Policy": _DOWNLOAD,

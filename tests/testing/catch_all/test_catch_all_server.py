@@ -85,6 +85,20 @@ def test_clients_of_the_page_do_not_hold_up_the_end() -> None:
                     pass
 
 
+def test_clients_that_left_while_they_waited_do_not_keep_others_out() -> None:
+    wait = b"GET /api/wait?seconds=60 HTTP/1.0\r\nHost: localhost\r\n\r\n"
+    with CatchAll() as catch_all:
+        address = "127.0.0.1", port_of(catch_all.url)
+        for _ in range(40):  # more than may be there at a time
+            with socket.create_connection(address, 20) as client:
+                client.sendall(wait)
+        answer = b""
+        while not answer.startswith(b"HTTP/1.0 200"):
+            with suppress(ConnectionError), socket.create_connection(address, 20) as client:
+                client.sendall(b"GET /api/messages HTTP/1.0\r\nHost: localhost\r\n\r\n")
+                answer = client.recv(4096)
+
+
 def test_a_signal_ends_it() -> None:
     ports = []
 

@@ -6,6 +6,7 @@ import json
 import re
 import threading
 from typing import Any
+from urllib.parse import quote, unquote
 
 import pytest
 from hypothesis import given
@@ -143,6 +144,13 @@ def test_waiting_in_vain_says_how_many_came() -> None:
     assert json.loads(str(page.body))["error"] == "1 of 2 messages arrived within 0 seconds"
 
 
+def test_nothing_is_awaited_for_a_client_that_has_gone() -> None:
+    asked = Asked()
+    request = Request(path="/api/wait", query={"seconds": "60"}, is_here=lambda: False)
+    page = asked.api.answer(request)
+    assert page is not None and page.status == 404
+
+
 def events(asked: Asked) -> Any:
     stream = asked.ask("/api/events").body
     assert not isinstance(stream, str | bytes)
@@ -259,7 +267,27 @@ def test_types_and_names_of_attachments_cannot_write_header_fields() -> None:
     asked.receive(part + b"\r\n\r\nx")
     page = asked.ask("/api/messages/1/attachments/0")
     assert page.kind == "application/octet-stream"
-    assert page.fields["Content-Disposition"] == "attachment; filename*=UTF-8''%0D%0AX%3A%20y"
+    assert page.fields["Content-Disposition"] == "attachment; filename*=UTF-8''__X_%20y"
+
+
+@pytest.mark.parametrize(
+    ("name", "shown"),
+    [
+        ("../../.profile", "__.._.profile"),
+        ("..\\..\\evil.exe", "__.._evil.exe"),
+        ("/etc/passwd", "_etc_passwd"),
+        ("C:evil.exe", "C_evil.exe"),
+        (".bashrc", "_bashrc"),
+        ("a.tar.gz", "a.tar.gz"),
+    ],
+)
+def test_the_name_of_an_attachment_is_never_a_path(name: str, shown: str) -> None:
+    asked = Asked()
+    disposition = f"Content-Disposition: attachment; filename*=''{quote(name)}"
+    asked.receive(f"{disposition}\r\n\r\nx".encode())
+    page = asked.ask("/api/messages/1/attachments/0")
+    found = page.fields["Content-Disposition"].removeprefix("attachment; filename*=UTF-8''")
+    assert unquote(found) == shown
 
 
 @pytest.mark.parametrize("content", HOSTILE)
