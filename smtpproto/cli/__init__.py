@@ -11,8 +11,16 @@ from importlib import import_module
 from typing import Any, NoReturn
 
 from ..delivery import ExitStatus
-from .command_errors import MEANINGS, UsageError, status_of, text_of, traceback_of, values_of
-from .terminal import print_json, print_json_line
+from .command_errors import (
+    MEANINGS,
+    UsageError,
+    causes_of,
+    status_of,
+    text_of,
+    traceback_of,
+    values_of,
+)
+from .terminal import is_terminal, print_json, print_json_line
 
 # The module of each, with DESCRIPTION, add_options(parser) and run(args) -> status; and its help.
 COMMANDS = {
@@ -60,7 +68,8 @@ environment:
 def main(arguments: Sequence[str] | None = None) -> int:
     """Run one command and return its exit status.
 
-    An error is one line on standard error; with ``--json`` that line is JSON.
+    An error is one line on standard error; with ``--json`` that line is JSON. On a terminal its
+    likely causes follow.
     """
     _escape_unencodable_output()
     words = sys.argv[1:] if arguments is None else arguments
@@ -84,6 +93,9 @@ def _report(error: Exception, command: str, *, as_json: bool) -> None:
         return
     print(traceback_of(error), end="", file=sys.stderr)
     print(f"{f'smtpproto {command}'.rstrip()}: {text_of(error)}", file=sys.stderr)
+    if is_terminal(sys.stderr):  # a log keeps one line
+        for line in causes_of(error):
+            print(line, file=sys.stderr)
 
 
 class _Parser(argparse.ArgumentParser):

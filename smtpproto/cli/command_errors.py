@@ -11,10 +11,13 @@ import os
 import re
 import socket
 import traceback
-from collections.abc import Iterator
+from collections.abc import Iterator, Sequence
 from contextlib import contextmanager
 
+from attrs import evolve
+
 from ..delivery import ExitStatus, status_of_reply
+from ..diagnosis import Diagnosis
 from ..errors import (
     ConnectFailed,
     GrammarError,
@@ -201,13 +204,32 @@ def values_of(error: BaseException, command: str) -> dict[str, object]:
         "phase": None,
         "reply": None,
         "check": None,
+        "diagnosis": None,
     }
     if isinstance(error, SMTPError):
         values["message"] = _shown(error.message)
         values["phase"] = error.phase or None
         values["reply"] = None if error.reply is None else str(error.reply)
         values["check"] = _shown(error.check) or None
+        values["diagnosis"] = _diagnosis(error).as_dict()
     return {"error": values}
+
+
+def causes_of(error: BaseException) -> Sequence[str]:
+    """Return the likely causes of *error*, and what to try, as lines below its text. A malformed
+    value has none: the text of the error says all."""
+    if not isinstance(error, SMTPError) or isinstance(error, GrammarError):
+        return ()
+    return causes_in(_diagnosis(error))
+
+
+def causes_in(diagnosis: Diagnosis) -> Sequence[str]:
+    """Return the lines of *diagnosis* without what failed, for below a line that tells it."""
+    return evolve(diagnosis, what="", phase="", command="", reply="").lines()
+
+
+def _diagnosis(error: SMTPError) -> Diagnosis:
+    return evolve(error.diagnosis, what=_shown(error.diagnosis.what))
 
 
 def traceback_of(error: BaseException) -> str:

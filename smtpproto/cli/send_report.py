@@ -9,8 +9,10 @@ from contextlib import contextmanager
 from typing import BinaryIO
 
 from ..delivery import ExitStatus, status_of_reply
+from ..diagnosis import explain
 from ..grammar.printable import printable
 from ..outcome import Outcome
+from .command_errors import causes_in
 from .terminal import Style, is_terminal, print_json, printer
 
 _LARGE = 1 << 20  # octets from which progress is shown
@@ -25,6 +27,8 @@ def report(outcome: Outcome, warnings: Sequence[str], *, as_json: bool) -> int:
         for text in warnings:
             print(f"smtpproto send: warning: {text}", file=sys.stderr)
         _print_lines(outcome)
+        if is_terminal(sys.stderr):
+            _print_causes(outcome)
     return _status(outcome)
 
 
@@ -39,6 +43,13 @@ def _print_lines(outcome: Outcome) -> None:
             after = lost if result == "unknown" else ""
             text = printable(f"  {recipient}  {reply}{after}")
             out.line((f"{result:8}", style), text)
+
+
+def _print_causes(outcome: Outcome) -> None:
+    """Say what may be the cause of each refusal, and what to try."""
+    for reply in dict.fromkeys(map(str, outcome.refused.values())):
+        for line in causes_in(explain(reply)):
+            print(line, file=sys.stderr)
 
 
 def _values(outcome: Outcome, warnings: Sequence[str]) -> dict[str, object]:

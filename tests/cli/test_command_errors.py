@@ -127,7 +127,16 @@ def test_an_error_is_json_if_the_command_answers_in_json(
     shown = capsys.readouterr()
     assert (shown.out, shown.err.count("\n")) == ("", 1)
     error = json.loads(shown.err)["error"]
-    assert [*error] == ["command", "status", "meaning", "message", "phase", "reply", "check"]
+    assert [*error] == [
+        "command",
+        "status",
+        "meaning",
+        "message",
+        "phase",
+        "reply",
+        "check",
+        "diagnosis",
+    ]
     assert (error["command"], error["status"]) == ("check", NOINPUT)
     assert error["meaning"] == MEANINGS[NOINPUT]
 
@@ -142,7 +151,23 @@ def test_an_error_of_the_library_is_json_with_its_parts() -> None:
         "phase": "login",
         "reply": "535 5.7.8 No",
         "check": "it",
+        "diagnosis": error.diagnosis.as_dict() | {"what": "Refused\\x07."},
     }
+
+
+def test_causes_and_what_to_try_are_shown_where_a_person_looks(
+    monkeypatch: pytest.MonkeyPatch, capsys: pytest.CaptureFixture[str]
+) -> None:
+    send = ["send", "--port", "1", "--to", "bob@example.org", "--from", "ann@example.org"]
+    send += ["--body", "x", "--subject", "x"]
+    assert main(send) == ExitStatus.UNAVAILABLE
+    assert_one_line(capsys, "cannot connect to localhost, port 1")
+    monkeypatch.setattr("smtpproto.cli.is_terminal", lambda stream: True)
+    assert main(send) == ExitStatus.UNAVAILABLE
+    first, *rest = capsys.readouterr().err.splitlines()
+    assert "cannot connect" in first
+    assert rest[:2] == ["Likely causes:", "  1. No program listens on this port of the host."]
+    assert any(it.startswith("     Try: ") for it in rest)
 
 
 def test_a_usage_error_is_json_if_json_was_asked_for(capsys: pytest.CaptureFixture[str]) -> None:

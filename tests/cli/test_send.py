@@ -156,6 +156,17 @@ def test_refused_recipients_are_printed_and_the_status_says_why(
     assert shown.err == WARNING
 
 
+def test_causes_of_a_refusal_are_shown_where_a_person_looks(
+    message: str, capsys: pytest.CaptureFixture[str], monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setattr("smtpproto.cli.send_report.is_terminal", lambda stream: True)
+    with blocking.serve(RefusingServer()) as server:
+        send(server.port, "--to=carol@b.test", message)
+    shown = capsys.readouterr().err.splitlines()
+    assert "Likely cause:" in shown
+    assert any(it.startswith("     Try: ") for it in shown)
+
+
 def test_recipients_are_unknown_if_the_connection_ends_after_the_final_dot(
     message: str, capsys: pytest.CaptureFixture[str]
 ) -> None:
