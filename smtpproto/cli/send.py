@@ -27,7 +27,9 @@ from ..errors import (
     TLSFailed,
 )
 from ..grammar.envelope import Envelope
-from ..mail.header import MAX_HEADER
+from ..mail.fault import Severity
+from ..mail.header import MAX_HEADER, header_fields
+from ..mail.header_faults import faults_of_header
 from ..mail.preparation import prepare
 from ..tls.verify import TLSVerify
 from .command_errors import CommandError, UsageError, reading
@@ -113,7 +115,8 @@ def run(args: argparse.Namespace) -> int:
             message = compose_from(args)
         else:
             file = stack.enter_context(_message(args.file))
-            envelope, warnings = _envelope(file, args.sender, args.to), _warnings(file)
+            envelope = _envelope(file, args.sender, args.to)
+            warnings = _warnings(file, envelope)
             message = stack.enter_context(showing_progress(file))
         try:
             with connect(args.host, server_port, **options) as client:
@@ -147,24 +150,24 @@ def _take_url(args: argparse.Namespace) -> None:
     args.tls = args.tls or (TLSMode(mode).value if (mode := found.get("tls")) else None)
 
 
-def _warnings(file: BinaryIO) -> list[str]:
-    """Return what receivers may dislike about the header of a message."""
-    head = _header_section(file)
-    missing = [name for name in ("Date", "Message-ID") if f"\n{name.lower()}:".encode() not in head]
-    if not missing:
+def _warnings(file: BinaryIO, envelope: Envelope) -> list[str]:
+    """Return what receivers dislike about the header of a message. ``smtpproto check`` looks at all
+    of it."""
+    try:
+        fields = header_fields(_header_section(file))
+    except GrammarError:
         return []
-    fields = " and ".join(missing)
-    return [f"the message has no {fields} field, so some receivers take it for spam; add it"]
+    faults = faults_of_header(fields, envelope, None)
+    return [str(it) for it in faults if it.severity is Severity.WARNING]
 
 
 def _header_section(file: BinaryIO) -> bytes:
-    """Return the header section in lower case, with a LF before each line. The file keeps its
-    position."""
-    start, head = file.tell(), bytearray(b"\n")
+    """Return the header section. The file keeps its position."""
+    start, head = file.tell(), bytearray()
     while len(head) < MAX_HEADER and (line := file.readline(_LINE)).strip(b"\r\n"):
         head += line
     file.seek(start)
-    return bytes(head).lower()
+    return bytes(head)
 
 
 def _default_port(args: argparse.Namespace) -> int:

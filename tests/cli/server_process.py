@@ -20,8 +20,8 @@ MESSAGE = b"From: Ann <ann@a.test>\nTo: bob@b.test\nCc: carol@b.test\nSubject: x
 STORED = MESSAGE.replace(b"\n", b"\r\n")
 PASSWORD = "open sesame"
 WARNING = (
-    "smtpproto send: warning: the message has no Date and Message-ID field, so some receivers "
-    "take it for spam; add it\n"
+    "smtpproto send: warning: no Date field; set it, as smtpproto.compose does\n"
+    "smtpproto send: warning: no Message-ID; set it, as smtpproto.compose does\n"
 )
 
 
