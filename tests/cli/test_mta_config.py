@@ -119,6 +119,10 @@ def refusal(tmp_path: Path, text: str) -> str:
         ),
         (START + LISTEN + "[routes]\n'*' = { }\n", 'line 6: routes."*": a route has one of direct'),
         (
+            START + LISTEN + '[routes]\n"*" = { maildri = "x" }\n',
+            "pipe or lmtp = ...; did you mean maildir?",
+        ),
+        (
             START + LISTEN + '[routes]\n"*" = { direct = true, maildir = "x" }\n',
             'line 6: routes."*": a route has one of direct',
         ),
