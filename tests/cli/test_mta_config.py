@@ -120,6 +120,7 @@ def refusal(tmp_path: Path, text: str) -> str:
         (START + LISTEN + "[routes]\n'*' = { }\n", 'line 6: routes."*": a route has one of direct'),
         (
             START + LISTEN + '[routes]\n"*" = { maildri = "x" }\n',
+            'line 6: routes."*": a route has one of direct = true, smart_host, maildir, mbox, '
             "pipe or lmtp = ...; did you mean maildir?",
         ),
         (

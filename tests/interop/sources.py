@@ -60,11 +60,16 @@ class Sources:
 
     @contextmanager
     def _making(self, kept: Path) -> Iterator[Path]:
-        """Yield an empty directory that becomes *kept* when the block ends without an error."""
+        """Yield an empty directory that becomes *kept* when the block ends without an error, unless
+        another process was first."""
         made = Path(tempfile.mkdtemp(dir=self._directory))
         try:
             yield made
-            made.rename(kept)
+            try:
+                made.rename(kept)
+            except OSError:
+                if not kept.exists():
+                    raise
         finally:
             shutil.rmtree(made, ignore_errors=True)
 
