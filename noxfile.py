@@ -188,6 +188,13 @@ def docs(session: nox.Session) -> None:
 
 
 @nox.session
+def man(session: nox.Session) -> None:
+    """Write a manual page for each command into build/man/man1, or below another folder."""
+    session.install("-e", ".")
+    session.run("python", "docs/man.py", *(session.posargs or ["build/man"]))
+
+
+@nox.session
 def mutants(session: nox.Session) -> None:
     """Run the tests of each requirement against a version of the library that breaks it."""
     session.install("-e", ".[dev]")

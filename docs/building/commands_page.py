@@ -22,7 +22,7 @@ extras, and name the extra if it is missing; `pip install "smtpproto-sansio[all]
 def page() -> str:
     """Return the page."""
     parser = make_parser(COMMANDS)
-    parts = {name: part for action in parser._actions for name, part in _parts(action)}
+    parts = {name: part for action in parser._actions for name, part in parts_of(action)}
     lines = [
         HEAD.rstrip("\n"),
         "",
@@ -40,7 +40,7 @@ def page() -> str:
     return "\n".join(lines).rstrip() + "\n"
 
 
-def _parts(action: argparse.Action) -> Iterable[tuple[str, argparse.ArgumentParser]]:
+def parts_of(action: argparse.Action) -> Iterable[tuple[str, argparse.ArgumentParser]]:
     """Return the parsers of commands that *action* has, by their names."""
     return action.choices.items() if isinstance(action, argparse._SubParsersAction) else ()
 
@@ -55,7 +55,7 @@ def _section(parser: argparse.ArgumentParser, level: int = 2) -> Iterator[str]:
         yield ""
         yield from rows
     for action in parser._actions:
-        for _, part in _parts(action):
+        for _, part in parts_of(action):
             yield ""
             yield from _section(part, level + 1)
 
@@ -67,19 +67,19 @@ def _usage(parser: argparse.ArgumentParser) -> str:
         words.append("[options]")
     for action in parser._actions:
         if not action.option_strings:
-            value = _value(action)
+            value = value_of(action)
             optional = action.nargs in ("?", "*")
             words.append(f"[{value}]" if optional else value)
     return " ".join(words)
 
 
-def _value(action: argparse.Action) -> str:
+def value_of(action: argparse.Action) -> str:
     """Return the placeholder of the value of *action*, or "" if it takes none."""
     if action.nargs == 0:
         return ""
     if isinstance(action.metavar, str):
         return action.metavar
-    if action.choices is not None and not [*_parts(action)]:
+    if action.choices is not None and not [*parts_of(action)]:
         return "{" + ",".join(map(str, action.choices)) + "}"
     return (action.dest if not action.option_strings else action.dest.rpartition(".")[2]).upper()
 
@@ -87,16 +87,16 @@ def _value(action: argparse.Action) -> str:
 def _options(parser: argparse.ArgumentParser) -> Iterator[str]:
     rows = []
     for action in parser._actions:
-        if action.help == argparse.SUPPRESS or [*_parts(action)] or action.dest == "help":
+        if action.help == argparse.SUPPRESS or [*parts_of(action)] or action.dest == "help":
             continue
-        names = action.option_strings or [_value(action)]
-        shown = " ".join(filter(None, [", ".join(names), _value(action)]))
-        name = f"`{shown if action.option_strings else _value(action)}`"
-        rows.append((name, _help(action)))
+        names = action.option_strings or [value_of(action)]
+        shown = " ".join(filter(None, [", ".join(names), value_of(action)]))
+        name = f"`{shown if action.option_strings else value_of(action)}`"
+        rows.append((name, help_of(action)))
     yield from table(("option", "what"), rows) if rows else ()
 
 
-def _help(action: argparse.Action) -> str:
+def help_of(action: argparse.Action) -> str:
     """Return the help text with its default."""
     text = (action.help or "").replace("%(default)s", str(action.default)).replace("%%", "%")
     text = " ".join(text.split())
