@@ -15,9 +15,12 @@ from ..errors import GrammarError, SMTPError
 from ..grammar.address import Mailbox
 from ..grammar.domain import Domain
 from ..grammar.envelope import Envelope
+from ..grammar.printable import quoted
+from ..grammar.secret import keeps_secret_arguments
 from ..limits import Timeouts
 from ..mail.address_list import parse_address_list
 from ..outcome import Outcome, OutcomeUnknown
+from ..sasl import Login
 from ..tls.verify import ClientCertificate
 from .blocking import pool
 from .facade import Pool
@@ -59,6 +62,7 @@ class DjangoMessage(Protocol):
         ...
 
 
+@keeps_secret_arguments
 class EmailBackend(BaseEmailBackend):
     """Sends the messages of Django over one connection, which it opens when needed.
 
@@ -192,7 +196,7 @@ def _options(given: Mapping[str, Any]) -> dict[str, object]:
     if given["USE_TLS"] or given["USE_SSL"]:
         options["tls"] = TLSMode.IMPLICIT if given["USE_SSL"] else TLSMode.REQUIRED
     if given["HOST_USER"] and given["HOST_PASSWORD"]:
-        options["login"] = given["HOST_USER"], given["HOST_PASSWORD"]
+        options["login"] = Login(given["HOST_USER"], given["HOST_PASSWORD"])
     if given["SSL_CERTFILE"]:
         options["certificate"] = ClientCertificate(given["SSL_CERTFILE"], given["SSL_KEYFILE"])
     if given["TIMEOUT"] is not None:  # for each wait, as that of a socket
@@ -212,9 +216,12 @@ def _note(message: DjangoMessage, outcome: Outcome) -> None:
 def _mailbox(text: object) -> Mailbox:
     """Return the mailbox in an address that may have a display name, without a need for SMTPUTF8
     if A-labels are enough. Raises GrammarError."""
-    mailboxes = parse_address_list(str(text))
+    try:
+        mailboxes = parse_address_list(str(text))
+    except GrammarError as error:
+        raise GrammarError(f"not an address: {quoted(str(text))}: {error.message}") from None
     if len(mailboxes) != 1:
-        raise GrammarError(f"not one address: {str(text)!r}; pass each address on its own")
+        raise GrammarError(f"not one address: {quoted(str(text))}; pass each address on its own")
     [mailbox] = mailboxes
     if mailbox.local_part.isascii() and isinstance(mailbox.domain, Domain):
         return Mailbox(mailbox.local_part, mailbox.domain.a_labels())

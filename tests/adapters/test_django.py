@@ -3,8 +3,10 @@
 from __future__ import annotations
 
 import logging
+import re
 import smtplib
 import threading
+import traceback
 from collections.abc import Iterator
 from typing import Any
 
@@ -148,7 +150,8 @@ def test_a_malformed_address_raises_a_value_error_even_silently(
 ) -> None:
     with pytest.raises(ValueError):
         message(**wrong).send()
-    with pytest.raises(GrammarError):
+    given = wrong["to"][0] if "to" in wrong else wrong["from_email"]
+    with pytest.raises(GrammarError, match=re.escape(repr(given))):
         message(**wrong, connection=get_connection(fail_silently=True)).send()
     assert smtpd.messages == []
 
@@ -197,6 +200,30 @@ def test_a_login_without_tls_is_refused_before_the_password_is_sent() -> None:
 def test_two_kinds_of_tls_exclude_each_other() -> None:
     with pytest.raises(ValueError, match="EMAIL_USE_TLS and EMAIL_USE_SSL exclude each other"):
         EmailBackend(use_tls=True, use_ssl=True)
+
+
+@pytest.mark.parametrize(
+    "arguments",
+    [
+        {"use_tls": True, "use_ssl": True},
+        {"timeout": -1.0},
+        {"username": b"ann"},
+        {"tls": "sometimes"},
+        {"port": "25"},
+        {"usernam": "ann"},
+    ],
+)
+def test_no_error_and_no_repr_shows_the_password(arguments: dict[str, Any]) -> None:
+    """Django mails tracebacks with the locals of each frame to the administrators."""
+    secret = "".join(["hunter", "2"])
+    with override_settings(EMAIL_HOST_USER="ann", EMAIL_HOST_PASSWORD=secret):
+        assert secret not in repr(vars(EmailBackend()))
+        with pytest.raises((ValueError, TypeError)) as caught:
+            EmailBackend(**arguments).open()
+    frames = traceback.walk_tb(caught.value.__traceback__)
+    ours = [it for it, _ in frames if "smtpproto" in it.f_code.co_filename.rpartition("tests")[0]]
+    shown = [repr(value) for frame in ours for value in frame.f_locals.values()]
+    assert secret not in "".join(shown) + repr(caught.value)
 
 
 def test_the_time_out_is_that_of_each_wait() -> None:
