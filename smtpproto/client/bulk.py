@@ -133,7 +133,11 @@ class _Attempt:
 
 
 class Sends(Protocol):
-    """The method of a pool that a run needs."""
+    """The methods of a pool that a run needs."""
+
+    async def connect(self) -> None:
+        """Open a connection for the next message, unless there is one already."""
+        ...
 
     async def send(self, message: Source, envelope: Envelope | None = None) -> Outcome:
         """Send one message."""
@@ -251,8 +255,9 @@ class _Run:
     async def attempt(self, attempt: _Attempt) -> list[SendEvent]:
         """Send the message once, and note before and after it what that means."""
         envelope, may_repeat = attempt.envelope, repeater(attempt.message)
-        await self._record("sending", dict.fromkeys(envelope.recipients, ""))
         try:
+            await self._pool.connect()  # until there is a connection, nobody can get the message
+            await self._record("sending", dict.fromkeys(envelope.recipients, ""))
             outcome = await self._pool.send(attempt.message, envelope)
         except SendRefused as error:
             outcome = error.outcome

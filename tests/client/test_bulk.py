@@ -282,3 +282,20 @@ def test_a_file_system_without_locks_is_not_taken_for_another_run(
     monkeypatch.setattr(pytest.importorskip("fcntl"), "flock", refuse)
     with pytest.raises(OSError, match="No locks available"):
         Journal(tmp_path / "a.journal")
+
+
+def test_a_run_that_ends_while_it_connects_leaves_nobody_in_doubt(tmp_path: Path) -> None:
+    """A later run must send to them: no server can have got the message."""
+    simulation = Simulation(1)
+
+    async def dial(deadline: Deadline) -> Client:
+        raise Crash
+
+    async def send(journal: Journal) -> None:
+        async with Pool(simulation, dial) as pool:
+            async for event in pool.send_each(map(one, FEW), journal=journal):
+                raise AssertionError(event)
+
+    with Journal(tmp_path / "a.journal") as journal, pytest.raises(Crash):
+        simulation.run(send(journal))
+    assert Path(journal.path).read_bytes() == b""
