@@ -12,7 +12,8 @@ from ..delivery import ExitStatus
 from ..dns import txt_record
 from ..policy import DKIM, Algorithm
 from .command_errors import CommandError, writing
-from .options import read_password
+from .options import add_json_option, read_password
+from .terminal import print_json
 
 DESCRIPTION = """Write a new private key into a file that only you can read, and print the DNS
 record with its public key, and what the file of smtpproto mta needs. A file that exists is never
@@ -46,6 +47,7 @@ def add_options(parser: argparse.ArgumentParser) -> None:
     add("--file", metavar="FILE", help="where to write the private key (default: NAME.pem)")
     help_ = "encrypt the key with the password in the first line of this file"
     add("--password-file", metavar="FILE", help=help_)
+    add_json_option(parser)
     parser.set_defaults(password_env=None)
 
 
@@ -68,6 +70,19 @@ def run(args: argparse.Namespace) -> int:
     with writing(file, "--file"), open(file, "xb", opener=private) as opened:
         opened.write(key.pem(password))
     record = txt_record(f"{signer.selector}._domainkey.{signer.domain}", key.record())
+    if args.json:
+        print_json(
+            {
+                "file": str(Path(file).resolve()),
+                "domain": signer.domain,
+                "selector": signer.selector,
+                "algorithm": args.algorithm,
+                "name": f"{signer.selector}._domainkey.{signer.domain}",
+                "text": key.record(),
+                "record": record,
+            }
+        )
+        return 0
     table = _table(signer, file, args.password_file)
     names = {"domain": signer.domain, "selector": signer.selector}
     print(_NEXT.format(file=file, record=record, table=table, **names))

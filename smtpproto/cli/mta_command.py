@@ -14,8 +14,10 @@ from ..adapters.asyncio_server import on_signals
 from ..errors import SMTPError
 from ..grammar.printable import printable
 from ..transfer import JSONFormatter
-from .command_errors import CommandError
+from .command_errors import CommandError, UsageError
 from .mta_config import Configuration, read_configuration
+from .options import add_json_option
+from .terminal import print_json
 
 _log = logging.getLogger("smtpproto.queue")
 
@@ -34,20 +36,31 @@ def add_options(parser: argparse.ArgumentParser) -> None:
     help_ = "how the log is written: json is one object a line (default: %(default)s)"
     add("--log", choices=("text", "json"), default="text", help=help_)
     add("--quiet", action="store_true", help="log only warnings and errors")
+    add_json_option(parser, "with --check, print JSON")
 
 
 def run(args: argparse.Namespace) -> int:
     """Run until a signal stops it. Return 0."""
+    if args.json and not args.check:
+        raise UsageError("--json is for --check; for a log in JSON use --log json")
     try:
         configuration = read_configuration(Path(args.config))
     except ImportError as error:
         raise CommandError(str(error)) from None
     if args.check:
-        print(f"{args.config} is correct")
+        _tell_correct(configuration, args)
         return 0
     _start_log(args)
     asyncio.run(_serve(configuration, Path(args.config)))
     return 0
+
+
+def _tell_correct(configuration: Configuration, args: argparse.Namespace) -> None:
+    if args.json:
+        listen = [{"host": it.host, "port": it.port} for it in configuration.listeners]
+        print_json({"file": args.config, "correct": True, "listen": listen})
+    else:
+        print(f"{args.config} is correct")
 
 
 def _start_log(args: argparse.Namespace) -> None:

@@ -3,10 +3,11 @@
 from __future__ import annotations
 
 import argparse
-import json
 import time
 from collections.abc import Callable, Iterator, Sequence
 from typing import Any, cast
+
+from attrs import evolve
 
 from ..adapters.queue_control import QueueControl
 from ..delivery import ExitStatus
@@ -16,11 +17,13 @@ from ..mail.header import MAX_HEADER
 from ..mail.preparation import pieces_of
 from ..mta.explain import attempt_in_words, duration, explain, next_step
 from ..mta.queue import State
-from ..mta.queue_values import stats_values
+from ..mta.queue_values import entry_values, stats_values
 from ..mta.store import DomainStats, Entry, QueueStats, Selection
 from .command_errors import ANSWER_IS_NO, UsageError
 from .handlers import escape_line
+from .options import add_json_option
 from .stores import open_control
+from .terminal import print_json
 
 DESCRIPTION = """Show or change the queue in a database, whether or not an MTA works on it.
 A running MTA notices a change within about a second. The exit status is 1 if nothing in the queue
@@ -51,8 +54,7 @@ def add_options(parser: argparse.ArgumentParser) -> None:
             added.add_argument("id", metavar="ID", help="id of the message, or its beginning")
         elif name != "stats":
             _add_selection(added, name)
-        if name == "stats":
-            added.add_argument("--json", action="store_true", help="print one object of JSON")
+        add_json_option(added)
         if name == "hold":
             reason = "why; queue explain shows it (default: %(default)s)"
             added.add_argument("--reason", default="held by hand", metavar="TEXT", help=reason)
@@ -78,6 +80,8 @@ def run(args: argparse.Namespace) -> int:
     """Do what the options say. Return 1 if nothing matches."""
     try:
         with open_control(args.queue) as queue:
+            if args.action in _READS and args.json:
+                return _print_values(queue, args)
             if args.action in _READS:
                 return _print(_READERS[args.action](queue, args))
             return _change(queue, args)
@@ -96,6 +100,24 @@ def _print(lines: Iterator[str]) -> int:
     return status
 
 
+def _print_values(queue: QueueControl, args: argparse.Namespace) -> int:
+    """Print as JSON what the command reads; return 1 if nothing matches."""
+    if args.action == "stats":
+        print_json(stats_values(queue.stats()))
+        return ExitStatus.OK
+    found: Sequence[Entry]
+    if args.action == "list":
+        found, more = _find(queue, args)
+    else:
+        found, more = _entries(queue, args), None
+    messages = [entry_values(it, time.time()) for it in found]
+    if args.action == "show":
+        for message, entry in zip(messages, found, strict=True):
+            message["header"] = [*_header(queue, entry)] if entry.deliveries else []
+    print_json({"messages": messages} | ({} if more is None else {"more": more}))
+    return ExitStatus.OK if found else ANSWER_IS_NO
+
+
 def _selection(args: argparse.Namespace) -> Selection:
     state = getattr(args, "state", None)
     return Selection(
@@ -110,20 +132,33 @@ def _selection(args: argparse.Namespace) -> Selection:
 
 
 def _list(queue: QueueControl, args: argparse.Namespace) -> Iterator[str]:
-    selection, now = _selection(args), time.time()
-    if args.limit < 1:
-        raise UsageError("--limit must be 1 or more")
-    found = queue.find(selection, args.limit + 1)
-    for entry in found[: args.limit]:
+    now = time.time()
+    found, more = _find(queue, args)
+    for entry in found:
         message = entry.message
         sender = printable(str(message.sender)) or "<>"
         yield f"{message.id} from {sender}, {message.size} octets"
         for delivery in entry.deliveries:
-            if selection.matches(message, delivery):
-                step = next_step(message, delivery, now)
-                yield f"  {printable(str(delivery.recipient))} {step}"
-    if len(found) > args.limit:
+            step = next_step(message, delivery, now)
+            yield f"  {printable(str(delivery.recipient))} {step}"
+    if more:
         yield f"and more; use --limit {2 * args.limit}, or select with --from and --to"
+
+
+def _find(queue: QueueControl, args: argparse.Namespace) -> tuple[list[Entry], bool]:
+    """Return the messages with the deliveries that the options select, and whether there are
+    more."""
+    selection = _selection(args)
+    if args.limit < 1:
+        raise UsageError("--limit must be 1 or more")
+    found = queue.find(selection, args.limit + 1)
+    return [_narrowed(it, selection) for it in found[: args.limit]], len(found) > args.limit
+
+
+def _narrowed(entry: Entry, selection: Selection) -> Entry:
+    """Return *entry* with the deliveries that *selection* selects."""
+    matching = (it for it in entry.deliveries if selection.matches(entry.message, it))
+    return evolve(entry, deliveries=tuple(matching))
 
 
 def _entries(queue: QueueControl, args: argparse.Namespace) -> Sequence[Entry]:
@@ -168,11 +203,7 @@ def _explain(queue: QueueControl, args: argparse.Namespace) -> Iterator[str]:
 
 
 def _stats(queue: QueueControl, args: argparse.Namespace) -> Iterator[str]:
-    stats = queue.stats()
-    if args.json:
-        yield json.dumps(stats_values(stats))
-    else:
-        yield from stats_lines(stats, time.time())
+    yield from stats_lines(queue.stats(), time.time())
 
 
 def stats_lines(stats: QueueStats, now: float) -> Iterator[str]:
@@ -226,5 +257,8 @@ def _change(queue: QueueControl, args: argparse.Namespace) -> int:
         "drop": lambda: queue.drop(selection),
     }
     number = changes[args.action]()
+    if args.json:
+        print_json({"action": args.action, "deliveries": number})
+        return ExitStatus.OK if number else ANSWER_IS_NO
     print(f"{args.action}: {number} {'delivery' if number == 1 else 'deliveries'}")
     return ExitStatus.OK if number else ANSWER_IS_NO

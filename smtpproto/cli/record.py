@@ -12,7 +12,9 @@ from typing import TextIO
 from ..testing.recording_proxy import RecordingProxy
 from ..testing.transcript import Transcript
 from .command_errors import writing
+from .options import add_json_option
 from .options import port as port_number
+from .terminal import print_json_line
 
 DESCRIPTION = """Record SMTP sessions as readable text: stand between a client and a server as a
 proxy. Configure the client to connect to LISTEN instead of TARGET. Each session is printed when it
@@ -29,6 +31,7 @@ def add_options(parser: argparse.ArgumentParser) -> None:
     add("target", metavar="TARGET", type=_address, help=help_)
     add("-o", "--output", metavar="FILE", help="file to write to (default: standard output)")
     add("--short", action="store_true", help="leave out the content of messages, but for its size")
+    add_json_option(parser, "print one line of JSON for each session")
     add("--sessions", type=_count, metavar="N", help="stop after N sessions")
 
 
@@ -55,7 +58,10 @@ async def _serve(args: argparse.Namespace, file: TextIO) -> None:
         nonlocal count
         count += 1
         shown = transcript.shortened() if args.short else transcript
-        print(f"*: session {count}\n{shown}", file=file, flush=True)
+        if args.json:
+            print_json_line({"session": count, "lines": str(shown).splitlines()}, file)
+        else:
+            print(f"*: session {count}\n{shown}", file=file, flush=True)
         if count == args.sessions:
             over.set()
 

@@ -9,12 +9,13 @@ from typing import Any
 from ..grammar.address import ForwardPath, ReversePath
 from ..grammar.printable import printable
 from .destination_stats import DestinationStats
-from .queue import Attempt
+from .explain import next_step
+from .queue import Attempt, Delivery
 from .queue_events import DeliveryEvent, FilterEvent, GuardEvent, MessageQueued, QueueEvent
 from .settlement import Done, Hold, Later, Settlement
-from .store import DomainStats, QueueStats
+from .store import DomainStats, Entry, QueueStats
 
-__all__ = ["event_values", "iso_date", "result_of", "stats_values"]
+__all__ = ["entry_values", "event_values", "iso_date", "result_of", "stats_values"]
 
 _SHOWN = 100  # recipients of a message in its event
 _EPOCH = datetime(1970, 1, 1, tzinfo=UTC)
@@ -117,6 +118,43 @@ def _attempt(attempt: Attempt) -> dict[str, Any]:
     }
     escaped = {name: printable(it) if isinstance(it, str) else it for name, it in values.items()}
     return {name: it for name, it in escaped.items() if it not in ("", None)}
+
+
+def entry_values(entry: Entry, now: float) -> dict[str, Any]:
+    """Return a message of the queue, with its deliveries and what is left to know of those that
+    ended, as an object of JSON."""
+    message = entry.message
+    return {
+        "id": printable(message.id),
+        "sender": _address(message.sender),
+        "size": message.size,
+        "arrived": iso_date(message.arrived),
+        "expires": iso_date(message.expires),
+        "origin": printable(message.origin),
+        "client": printable(message.client),
+        "deliveries": [
+            {
+                **_of_delivery(it),
+                "state": it.state.value,
+                "due": iso_date(it.due),
+                "reason": printable(it.reason),
+                "next": next_step(message, it, now),
+            }
+            for it in entry.deliveries
+        ],
+        "ended": [
+            {**_of_delivery(it.delivery), "result": it.fate.value, "at": iso_date(it.at)}
+            for it in entry.ended
+        ],
+    }
+
+
+def _of_delivery(delivery: Delivery) -> dict[str, Any]:
+    return {
+        "recipient": _address(delivery.recipient),
+        "attempts": delivery.attempts,
+        "log": [_attempt(it) for it in delivery.log],
+    }
 
 
 def stats_values(

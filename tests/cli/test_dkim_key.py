@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import json
 import re
 from pathlib import Path
 
@@ -43,6 +44,18 @@ def test_smtpproto_mta_signs_with_what_is_published(
     published = DKIMKey.parse("".join(re.findall('"(.*?)"', text)).encode())
     assert published.public_key == key.key.public_key()
     assert ("Not all receivers know Ed25519" in shown) is bool(options)
+
+
+def test_the_record_can_be_json(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch, capsys: pytest.CaptureFixture[str]
+) -> None:
+    monkeypatch.chdir(tmp_path)
+    assert main([*COMMAND, "--algorithm=ed25519", "--json"]) == 0
+    found = json.loads(capsys.readouterr().out)
+    assert [*found] == ["file", "domain", "selector", "algorithm", "name", "text", "record"]
+    assert found["file"] == str(tmp_path / "s1.pem")
+    assert found["name"] == "s1._domainkey.xn--bcher-kva.example"
+    assert found["record"] == f'{found["name"]}. IN TXT "{found["text"]}"'
 
 
 def test_a_file_is_never_overwritten(

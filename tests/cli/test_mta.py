@@ -166,3 +166,19 @@ def test_a_configuration_that_is_wrong_is_one_line(
     assert capsys.readouterr().err.count("\n") == 1
     assert main(["mta", "--config", str(tmp_path / "none.toml")]) == ExitStatus.NOINPUT
     assert "none.toml" in capsys.readouterr().err
+
+
+def test_the_check_of_a_file_can_be_json(
+    tmp_path: Path, capsys: pytest.CaptureFixture[str]
+) -> None:
+    file = tmp_path / "mail.toml"
+    text = f'hostname = "mx.example.org"\nqueue = "{tmp_path}/q.db"\n[[listen]]\nport = 2525\n'
+    file.write_text(text)
+    assert main(["mta", "--config", str(file), "--check", "--json"]) == 0
+    found = json.loads(capsys.readouterr().out)
+    assert [*found] == ["file", "correct", "listen"]
+    assert (found["correct"], [it["port"] for it in found["listen"]]) == (True, [2525])
+    file.write_text(f"{text}wrong = 1\n")
+    assert main(["mta", "--config", str(file), "--check", "--json"]) == ExitStatus.CONFIG
+    assert "wrong" in json.loads(capsys.readouterr().err)["error"]["message"]
+    assert main(["mta", "--config", str(file), "--json"]) == ExitStatus.USAGE

@@ -131,6 +131,53 @@ def test_stats_has_the_windows_of_destinations_as_long_as_an_mta_posts_them(
     assert "busy.test" not in run(capsys, "stats", "--queue", path)[1]
 
 
+@pytest.mark.parametrize(
+    ("options", "recipients", "more"),
+    [
+        ([], [["bob@example.com"], ["al@a.test", "bo@b.test"]], False),
+        (["--to", "@a.test"], [["al@a.test"]], False),
+        (["--limit", "1"], [["bob@example.com"]], True),
+    ],
+)
+def test_list_can_be_json(
+    queue: str,
+    capsys: pytest.CaptureFixture[str],
+    options: list[str],
+    recipients: list[list[str]],
+    more: bool,
+) -> None:
+    status, out = run(capsys, "list", "--json", "--queue", queue, *options)
+    found = json.loads(out)
+    lists = [[it["recipient"] for it in its["deliveries"]] for its in found["messages"]]
+    assert (status, lists, found["more"]) == (0, recipients, more)
+
+
+@pytest.mark.parametrize("action", ["show", "explain"])
+def test_a_message_can_be_json(queue: str, capsys: pytest.CaptureFixture[str], action: str) -> None:
+    status, out = run(capsys, action, "m1", "--json", "--queue", queue)
+    [found] = json.loads(out)["messages"]
+    [delivery] = found["deliveries"]
+    assert (status, found["id"], found["sender"], found["size"]) == (0, "m1", "ann@example.org", 24)
+    assert (delivery["state"], delivery["attempts"]) == ("waiting", 1)
+    assert delivery["next"] == "is due, and waits for a connection"
+    assert delivery["due"] == iso_date(NOW + 60)
+    assert [it["reply"] for it in delivery["log"]] == ["450 4.7.1 Greylisted"]
+    assert found.get("header") == (["Subject: \\x1b[1m"] if action == "show" else None)
+
+
+def test_json_has_what_ended_and_says_what_was_changed(
+    queue: str, capsys: pytest.CaptureFixture[str]
+) -> None:
+    status, out = run(capsys, "drop", "m2", "--to", "@a.test", "--json", "--queue", queue)
+    assert (status, json.loads(out)) == (0, {"action": "drop", "deliveries": 1})
+    [found] = json.loads(run(capsys, "explain", "m2", "--json", "--queue", queue)[1])["messages"]
+    assert [(it["recipient"], it["result"]) for it in found["ended"]] == [("al@a.test", "dropped")]
+    status, out = run(capsys, "drop", "m3", "--json", "--queue", queue)
+    assert (status, json.loads(out)) == (1, {"action": "drop", "deliveries": 0})
+    status, out = run(capsys, "show", "m3", "--json", "--queue", queue)
+    assert (status, json.loads(out)) == (1, {"messages": []})
+
+
 def test_stats_can_be_json(queue: str, capsys: pytest.CaptureFixture[str]) -> None:
     stats = json.loads(run(capsys, "stats", "--json", "--queue", queue)[1])
     assert (stats["messages"], stats["deliveries"]) == (2, {"waiting": 3})

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import asyncio
+import json
 import smtplib
 import socket
 import stat
@@ -173,6 +174,22 @@ def test_the_command_records_into_a_private_file(tmp_path: Path) -> None:
     assert "C: [15 octets of content]\nC: .\n" in text
     if sys.platform != "win32":
         assert stat.S_IMODE(path.stat().st_mode) == 0o600
+
+
+def test_the_command_prints_sessions_as_json() -> None:
+    with SMTPD() as smtpd:
+        options = ("--json", "--sessions", "1")
+        with record("0", f"{smtpd.host}:{smtpd.port}", *options) as process:
+            assert process.stderr is not None and process.stdout is not None
+            port = int(process.stderr.readline().split()[-1])
+            with smtplib.SMTP("127.0.0.1", port) as mail:
+                mail.noop()
+            assert process.wait(10) == 0
+            [line] = process.stdout.readlines()
+    session = json.loads(line)
+    assert session["session"] == 1
+    assert session["lines"][1] == "C: noop"
+    assert Transcript.parse("\n".join(session["lines"])).entries
 
 
 @pytest.mark.parametrize(
