@@ -4,12 +4,17 @@ from __future__ import annotations
 
 import importlib
 import json
+import re
 import subprocess
 import sys
 from pathlib import Path
 from typing import Any
 
 import pytest
+
+from smtpproto.grammar.extension import EXTENSIONS
+from smtpproto.protocol.verbs import vocabulary
+from smtpproto.sasl.mechanisms import BY_NAME
 
 ROOT = Path(__file__).parent.parent
 sys.path.insert(0, str(ROOT / "docs/rfc"))
@@ -338,3 +343,10 @@ def test_each_server_requirement_of_smtputf8_is_covered(project: Any) -> None:
     ]
     assert len(bound) > 10
     assert [row.id for row in bound if project.state(row) != "covered"] == []
+
+
+def test_what_the_page_calls_unsupported_is_unknown_to_the_library() -> None:
+    text = importlib.import_module("support").BESIDE.partition("DNS.")[2]
+    names = {*re.findall(r"\b[A-Z][A-Z0-9-]{3,}\b", text)} - {"SASL"} | {"MTRK"}
+    assert names == {"BURL", "CHECKPOINT", "ATRN", "CONPERM", "GSSAPI", "DIGEST-MD5", "MTRK"}
+    assert names.isdisjoint({*EXTENSIONS, *BY_NAME, *vocabulary().verbs})
