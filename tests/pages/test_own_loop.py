@@ -37,7 +37,7 @@ def test_the_page_quotes_the_example() -> None:
     code = Path(EXAMPLES, "own_loop.py").read_text()
     text = Path(DOCS, "howto/own-event-loop.md").read_text()
     quoted = [block for language, block in steps(text) if language == "python"]
-    assert len(quoted) == 4
+    assert len(quoted) == 5
     for block in quoted:
         assert block in code
 
