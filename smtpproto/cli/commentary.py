@@ -9,6 +9,7 @@ from attrs import define, field, frozen
 
 from ..wire.dots import DotWriter
 from .handlers import escape_line
+from .terminal import Piece, Printer, Style, dialogue_style
 
 _WIDTH = 80
 _NOTES = 42  # the column where notes beside lines begin
@@ -29,11 +30,20 @@ class Section:
     notes: Sequence[tuple[str, str]] = ()
 
 
+def print_verdict(out: Printer, text: str, *, passed: bool) -> None:
+    """Print the result of checks."""
+    verdict = ("OK", Style.GOOD) if passed else ("FAILED", Style.BAD)
+    out.line(verdict, f": {text}")
+
+
 @define(eq=False)
 class Commentary:
-    """Prints a dialogue. Pass :attr:`line` as the trace of a client."""
+    """Prints a dialogue. Pass :attr:`line` as the trace of a client. If it is *short*, it leaves
+    out the texts below the headings."""
 
     _sections: list[Section]
+    _out: Printer
+    _short: bool = False
     _number: int = field(default=0, init=False)
     _notes: list[tuple[str, str]] = field(factory=list, init=False)
 
@@ -42,23 +52,40 @@ class Commentary:
         line = f"{side}: {text}"
         if self._sections and line.startswith(self._sections[0].starts_at):
             self._begin(self._sections.pop(0))
-        print(_beside(f"  {line}", self._take_note(line)))
+        self._show(f"  {line}", self._take_note(line), dialogue_style(side, text))
 
     def heading(self, title: str, intro: str = "") -> None:
         """Print the heading of a section."""
         self._number += 1
-        print(f"\n--- {self._number}. {title} ".ljust(_WIDTH + 1, "-"))
-        if intro:
-            print(textwrap.fill(intro, _WIDTH))
-        print()
+        self._out.line()
+        self._out.line((f"--- {self._number}. {title} ".ljust(_WIDTH, "-"), Style.HEADING))
+        if intro and not self._short:
+            self._out.line(textwrap.fill(intro, _WIDTH))
+        self._out.line()
 
     def _begin(self, section: Section) -> None:
         self.heading(section.title, section.intro)
         if section.content:
             for line in section.content.removesuffix(b"\r\n").split(b"\r\n"):
-                print(_quoted(line))
-            print()
+                sent = DotWriter().encode(line)
+                note = f"sent as {escape_line(sent)}" if sent != line else ""
+                self._show(f"    | {escape_line(line)}", note)
+            self._out.line()
         self._notes = list(section.notes)
+
+    def _show(self, line: str, note: str, style: Style | None = None) -> None:
+        """Print *line* with *note* beside it, or below it if there is no room."""
+        first, *more = textwrap.wrap(note, _WIDTH - _NOTES - 2) or [""]
+        line = line if first else line.rstrip()
+        shown: list[Piece] = [line if style is None else (line, style)]
+        if first and len(line) >= _NOTES:
+            self._out.line(*shown)
+            shown = [" " * _NOTES]
+        elif first:
+            shown.append(" " * (_NOTES - len(line)))
+        self._out.line(*shown, *([(f"# {first}", Style.NOTE)] if first else []))
+        for part in more:
+            self._out.line(" " * _NOTES, (f"# {part}", Style.NOTE))
 
     def _take_note(self, line: str) -> str:
         for note in self._notes:
@@ -66,19 +93,3 @@ class Commentary:
                 self._notes.remove(note)
                 return note[1]
         return ""
-
-
-def _quoted(line: bytes) -> str:
-    """Return a line of content, with its form on the wire beside it if that differs."""
-    sent = DotWriter().encode(line)
-    note = f"sent as {escape_line(sent)}" if sent != line else ""
-    return _beside(f"    | {escape_line(line)}", note)
-
-
-def _beside(line: str, note: str) -> str:
-    """Return *line* with *note* beside it, or below it if there is no room."""
-    if not note:
-        return line.rstrip()
-    first, *more = textwrap.wrap(note, _WIDTH - _NOTES - 2)
-    start = f"{line:{_NOTES}}" if len(line) < _NOTES else f"{line}\n{'':{_NOTES}}"
-    return "\n".join([f"{start}# {first}", *(f"{'':{_NOTES}}# {part}" for part in more)])

@@ -8,6 +8,7 @@ import asyncio
 import hashlib
 import secrets
 import ssl
+import sys
 import textwrap
 from collections.abc import Callable
 from contextlib import nullcontext
@@ -26,10 +27,11 @@ from ..sasl import Login
 from ..server.handler import Session, Verdict
 from ..testing.certificates import client_context, server_context
 from .command_errors import ANSWER_IS_NO, CommandError
-from .commentary import Commentary
+from .commentary import Commentary, print_verdict
 from .handlers import SingleUser, StoringHandler
 from .mail_story import MailStory
 from .scenario import CLIENT, REFUSED, SERVER, USER, DemoMessage, demo_messages, sections
+from .terminal import printer
 
 DESCRIPTION = """Start a server on a free port of this machine, send messages to it over TLS, print
 the dialogue with notes, and check that each message is stored octet for octet as it was sent. Then
@@ -48,14 +50,21 @@ def add_options(parser: argparse.ArgumentParser) -> None:
     """Add the command's options."""
     help_ = "store the messages in this Maildir and keep them (default: remove them)"
     parser.add_argument("--maildir", metavar="DIR", help=help_)
+    help_ = "send one message, leave out the longer notes, and end before the mail agent"
+    parser.add_argument("--short", action="store_true", help=help_)
 
 
 def run(args: argparse.Namespace) -> int:
     """Run the demonstration. Return 0 if every message arrived as it should, else 1."""
-    commentary = Commentary(sections(*(messages := demo_messages())))
+    messages = demo_messages()[: 1 if args.short else None]
+    out = printer(sys.stdout)
+    commentary = Commentary(sections(messages), out, short=args.short)
     talked = _run_dialogue(args, commentary, messages)
+    if args.short:
+        print("\nFor the whole demonstration, run: smtpproto demo")
+        return 0 if talked else ANSWER_IS_NO
     print("\n" + "=" * 80 + "\n")
-    told = MailStory(commentary).tell()
+    told = MailStory(commentary, out).tell()
     return 0 if talked and told else ANSWER_IS_NO
 
 
@@ -68,8 +77,8 @@ def _run_dialogue(
         passed = asyncio.run(_Demo(MaildirFolder(path), commentary, messages).run())
     kept = f"kept in {args.maildir}" if keep else "removed; use --maildir DIR to keep them"
     print(f"\nThe messages are {kept}.")
-    verdict, count = "OK" if all(passed) else "FAILED", f"{sum(passed)} of {len(passed)} messages"
-    print(f"{verdict}: {count} arrived octet for octet as they were sent.")
+    count = f"{sum(passed)} of {len(passed)} messages arrived octet for octet"
+    print_verdict(printer(sys.stdout), f"{count} as they were sent.", passed=all(passed))
     return all(passed)
 
 

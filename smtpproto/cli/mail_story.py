@@ -20,8 +20,9 @@ from ..testing.simulation import EPOCH
 from ..transfer.assembly import MTAConfig, RunningMTA
 from ..transfer.receive import Receiver
 from ..transfer.running import running
-from .commentary import Commentary
+from .commentary import Commentary, print_verdict
 from .doctor_command import keys
+from .terminal import Printer, Style
 
 _WIDTH = 80
 _SEED = 12  # decides all that is random but the key, so each run tells the same story
@@ -71,8 +72,9 @@ _HOSTS = [
 class MailStory:
     """One run of the story."""
 
-    def __init__(self, commentary: Commentary) -> None:
+    def __init__(self, commentary: Commentary, out: Printer) -> None:
         self._commentary = commentary
+        self._out = out
         self._internet = Internet(_SEED)
         self._began = self._internet.utc()
         self._records: dict[str, str] = {}
@@ -122,7 +124,7 @@ class MailStory:
         if self._key is not None:
             self._tell_who(arrivals)
         self._commentary.heading("Check of the mailboxes", _CHECK)
-        return _check(arrivals, signed=self._key is not None)
+        return _check(arrivals, self._out, signed=self._key is not None)
 
     def _tell_who(self, arrivals: Sequence[Arrival]) -> None:
         """Print what Bob's host found out about the message, and from what."""
@@ -199,7 +201,7 @@ def _copies(arrivals: Sequence[Arrival]) -> list[bytes]:
     return [it.content for it in arrivals if it.host == "mx2.books.example"]
 
 
-def _check(arrivals: Sequence[Arrival], *, signed: bool) -> bool:
+def _check(arrivals: Sequence[Arrival], out: Printer, *, signed: bool) -> bool:
     """Print each check of what arrived, and return whether all hold."""
     copies, reports = _copies(arrivals), _reports(arrivals)
     failed = [it.final_recipient.value for report in reports for it in report.recipients]
@@ -213,8 +215,9 @@ def _check(arrivals: Sequence[Arrival], *, signed: bool) -> bool:
         passed = all(b" %b=pass" % it in b"".join(copies) for it in (b"spf", b"dkim", b"dmarc"))
         checks["SPF, DKIM and DMARC pass at Bob's host"] = passed
     for what, holds in checks.items():
-        print(f"  {'yes' if holds else 'NO':5}{what}")
+        out.line("  ", ("yes  ", Style.GOOD) if holds else ("NO   ", Style.BAD), what)
     passed = all(checks.values())
+    out.line()
     count = f"{sum(checks.values())} of {len(checks)}"
-    print(f"\n{'OK' if passed else 'FAILED'}: {count} checks of the mail agent hold.")
+    print_verdict(out, f"{count} checks of the mail agent hold.", passed=passed)
     return passed

@@ -14,7 +14,7 @@ from ..grammar.secret import Secret
 from ..ports import is_path
 from ..sasl import Login
 from .command_errors import CommandError, UsageError, reading
-from .terminal import Style, is_terminal, printer
+from .terminal import dialogue_style, is_terminal, printer
 
 if TYPE_CHECKING:
     from ..tls.verify import TLSVerify
@@ -124,7 +124,4 @@ def read_ca(path: str) -> TLSVerify:
 
 def trace(side: str, line: str) -> None:
     """Print a line of the dialogue on standard error. Secrets in it are already masked."""
-    style = {"C": Style.CLIENT, "S": Style.SERVER}.get(side, Style.NOTE)
-    if side == "S" and line.startswith(("4", "5")):
-        style = Style.BAD
-    printer(sys.stderr).line((f"{side}: {line}", style))
+    printer(sys.stderr).line((f"{side}: {line}", dialogue_style(side, line)))

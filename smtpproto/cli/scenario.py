@@ -3,9 +3,10 @@
 from __future__ import annotations
 
 import time
+from collections.abc import Sequence
 from email.utils import formatdate
 
-from attrs import frozen
+from attrs import evolve, frozen
 
 from ..grammar.envelope import Envelope
 from .commentary import Section
@@ -55,12 +56,26 @@ Content-Transfer-Encoding: 8bit
     ]
 
 
+_GOODBYE = Section(
+    title="Goodbye",
+    starts_at="C: QUIT",
+    intro="The client ends the session and the server confirms it.",
+)
+
+
 def _octets(text: str) -> bytes:
     return text.replace("\n", "\r\n").encode()
 
 
-def sections(plain: DemoMessage, utf8: DemoMessage, dots: DemoMessage) -> list[Section]:
-    """Return the sections of the dialogue, with their notes."""
+def sections(messages: Sequence[DemoMessage]) -> list[Section]:
+    """Return the sections of the dialogue in which *messages* are sent, with their notes. These are
+    the first of :func:`demo_messages`, or all."""
+    contents = zip(_messages_sections(), messages, strict=False)
+    its = [evolve(section, content=message.content) for section, message in contents]
+    return [*_opening(), *its, _GOODBYE]
+
+
+def _opening() -> list[Section]:
     return [
         Section(
             title="Greeting",
@@ -104,12 +119,16 @@ def sections(plain: DemoMessage, utf8: DemoMessage, dots: DemoMessage) -> list[S
                 ("S: 235", "the server accepts them"),
             ],
         ),
+    ]
+
+
+def _messages_sections() -> list[Section]:
+    return [
         Section(
             title="A message with one refused recipient",
             starts_at="C: MAIL",
             intro="The envelope, MAIL and RCPT, names the sender and the recipients. The server "
             "does not take them from the header. This is the message:",
-            content=plain.content,
             notes=[
                 ("C: RCPT", "PIPELINING: these five commands"),
                 ("C: RCPT", "are sent in one write, before the"),
@@ -128,7 +147,6 @@ def sections(plain: DemoMessage, utf8: DemoMessage, dots: DemoMessage) -> list[S
             starts_at="C: MAIL",
             intro="The sender, recipient, subject and body are not ASCII. With SMTPUTF8 and "
             "8BITMIME they are sent in UTF-8 as they are; nothing has to be encoded.",
-            content=utf8.content,
             notes=[("C: RCPT", "allowed because MAIL says SMTPUTF8")],
         ),
         Section(
@@ -137,12 +155,6 @@ def sections(plain: DemoMessage, utf8: DemoMessage, dots: DemoMessage) -> list[S
             intro="A line with a single dot ends a message. A message may still contain such "
             "lines: the sender adds a dot to each line that starts with one, and the receiver "
             "removes it.",
-            content=dots.content,
             notes=[("C: end of data", "this dot ends the message")],
-        ),
-        Section(
-            title="Goodbye",
-            starts_at="C: QUIT",
-            intro="The client ends the session and the server confirms it.",
         ),
     ]

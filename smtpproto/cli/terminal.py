@@ -100,6 +100,13 @@ class _RichPrinter:
         self._console.print(Text.assemble(*parts), soft_wrap=True)
 
 
+def dialogue_style(side: str, text: str) -> Style:
+    """Return the style of a line that *side* has sent: "C" for the client, "S" for the server."""
+    if side == "S" and text.startswith(("4", "5")):
+        return Style.BAD
+    return {"C": Style.CLIENT, "S": Style.SERVER}.get(side, Style.NOTE)
+
+
 def print_json(value: object) -> None:
     """Print *value* as one document of JSON, in ASCII."""
     print(json.dumps(value, indent=2))

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import base64
+import re
 import subprocess
 import sys
 from pathlib import Path
@@ -120,6 +121,34 @@ def test_the_output_fits_a_terminal_of_80_columns(capsys: pytest.CaptureFixture[
     assert max(map(len, lines)) <= 80
     assert [line for line in lines if line != line.rstrip()] == []
     assert [line for line in lines if not line.isprintable()] == []
+
+
+def test_the_short_form_sends_one_message_and_checks_it(
+    capsys: pytest.CaptureFixture[str],
+) -> None:
+    assert main(["demo", "--short"]) == 0
+    shown = capsys.readouterr().out
+    assert len(shown.splitlines()) < 80
+    assert shown.count("C: MAIL FROM") == 1
+    assert "OK: 1 of 1 messages arrived octet for octet" in shown
+    assert "the greeting" in shown and "The client has connected" not in shown
+
+
+@pytest.mark.parametrize(("variable", "colours"), [("FORCE_COLOR", True), ("NO_COLOR", False)])
+def test_the_demo_is_in_colour_where_a_person_looks(
+    variable: str,
+    colours: bool,
+    monkeypatch: pytest.MonkeyPatch,
+    capsys: pytest.CaptureFixture[str],
+) -> None:
+    main(["demo", "--short"])
+    plain = capsys.readouterr().out
+    monkeypatch.setenv(variable, "1")
+    main(["demo", "--short"])
+    shown = capsys.readouterr().out
+    assert ("\x1b[" in shown) is colours
+    changes = re.compile(r"\x1b\[[0-9;]*m|port [0-9]+|[0-9a-f]{64}|Date: .*")
+    assert changes.sub("", shown) == changes.sub("", plain)
 
 
 def test_the_password_is_not_printed(capsys: pytest.CaptureFixture[str]) -> None:
