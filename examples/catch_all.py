@@ -19,7 +19,8 @@ class CatchAll(Handler):
     """Keeps messages in *directory*, numbered."""
 
     def __init__(self, directory: Path) -> None:
-        self._directory, self._numbers = directory, count(1)
+        kept = [int(it.stem) for it in directory.glob("*.eml") if it.stem.isdecimal()]
+        self._directory, self._numbers = directory, count(max(kept, default=0) + 1)
 
     def message(self, session: Session, envelope: Envelope, body: bytes) -> Reply:
         file = self._directory / f"{next(self._numbers)}.eml"

@@ -1,7 +1,7 @@
 """A mailing list: members write to everybody on it; people join and leave it by mail.
 
 The content stays as it is, so that the author's DKIM signature does. What comes back for a member
-who is gone ends the membership. ``python mailing_list.py DIRECTORY SECRET`` runs it.
+who is gone ends the membership. ``LIST_SECRET=... python mailing_list.py DIRECTORY`` runs it.
 """
 
 from __future__ import annotations
@@ -9,6 +9,7 @@ from __future__ import annotations
 import asyncio
 import hmac
 import json
+import os
 import sys
 from collections.abc import Mapping, Sequence
 from email.message import EmailMessage
@@ -50,12 +51,14 @@ class MailingList:
         header = BytesHeaderParser().parsebytes(octets)
         if task == "-bounce":
             if b"\naction: failed" in octets.lower():  # and not: delayed
-                self._change({it for it in self.members if self._token(task, it) != token})
+                self._change(
+                    {it for it in self.members if not _is_same(token, self._token(task, it))}
+                )
         elif not sender or "List-Id" in header or header.get("Auto-Submitted", "no") != "no":
             pass  # two programs that answer each other would never end
         elif task == "-join":
             await self._ask(sender)
-        elif task == "-confirm" and hmac.compare_digest(token, self._token(task, sender)):
+        elif task == "-confirm" and _is_same(token, self._token(task, sender)):
             self._change(self.members | {sender})
         elif task == "-leave":
             self._change(self.members - {sender})
@@ -89,6 +92,10 @@ class MailingList:
             await self.mail.send(octets, Envelope(bounces, member))
 
 
+def _is_same(token: str, other: str) -> bool:
+    return hmac.compare_digest(token.encode(), other.encode())  # text must be ASCII for it
+
+
 def _task(recipient: ForwardPath) -> tuple[str, str]:
     """Return what an address is for, such as ``-join``, and its token."""
     name, _, token = recipient.local_part.partition("+")
@@ -105,4 +112,4 @@ async def main(directory: str, secret: str, route: Route | None = None, port: in
 
 
 if __name__ == "__main__":
-    asyncio.run(main(sys.argv[1], sys.argv[2]))
+    asyncio.run(main(sys.argv[1], os.environ["LIST_SECRET"]))

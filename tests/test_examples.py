@@ -240,6 +240,12 @@ def test_catch_all_keeps_and_shows_mail_for_any_address(tmp_path: Path) -> None:
         r"'hello \x1b[2J\r\n'" "\n",
     ]
     assert (tmp_path / "1.eml").read_bytes() == message
+    with (
+        running("catch_all", f"example.main({str(tmp_path)!r}, 0)") as (port, _),
+        blocking.connect("localhost", port) as client,
+    ):
+        assert str(client.send(b"\r\n", Envelope("a@b.test", "c@d.test")).reply).endswith("2.eml")
+    assert (tmp_path / "1.eml").read_bytes() == message
 
 
 def test_spam_trap_notes_who_sent_what(tmp_path: Path) -> None:
@@ -335,6 +341,8 @@ def test_mailing_list_members_join_write_bounce_and_leave(tmp_path: Path) -> Non
             _, question = inbox.next()
             [token] = re.findall(rb"From: gardeners(-confirm\+\w+)@", question)
             assert not members.exists()
+            write("jörg@example.org", "-confirm+é")  # is refused, and comes back
+            assert b"Only for members" in inbox.next()[1]
             write("ann@example.org", token.decode())
             write("ann@example.org", "", b"Subject: Roses\r\n\r\nhello\r\n")
             envelope, post = inbox.next()
