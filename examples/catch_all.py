@@ -29,8 +29,9 @@ class CatchAll(Handler):
         text = parsed.get_body(("plain", "html"))
         print(f"== {file.name}: {envelope.sender} to {', '.join(map(str, envelope.recipients))}")
         print(f"Subject: {parsed['Subject']!r}")
-        if text is not None:
-            print(repr(text.get_content()), flush=True)
+        octets = None if text is None else text.get_payload(decode=True)
+        if isinstance(octets, bytes):
+            print(repr(octets.decode(errors="replace")), flush=True)
         return Reply(250, "2.0.0", f"Kept in {file.name}")
 
 

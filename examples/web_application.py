@@ -24,6 +24,20 @@ def ticket_of(recipient: ForwardPath) -> int | None:
     return int(found[1]) if found and recipient.domain == "example.org" else None
 
 
+def text_of(message: bytes) -> str:
+    """Return the plain text of a message. Strangers write it: its charset may be unknown."""
+    parsed = email.message_from_bytes(message, policy=email.policy.default)
+    part = parsed.get_body(("plain",))
+    octets = None if part is None else part.get_payload(decode=True)
+    if part is None or not isinstance(octets, bytes):
+        return "(no text)"
+    try:
+        text = octets.decode(part.get_content_charset("utf-8"), "replace")
+    except (LookupError, UnicodeError):
+        text = octets.decode("utf-8", "replace")
+    return text.encode("utf-8", "replace").decode()  # UTF-7 can name half a character
+
+
 class TicketInbox(Handler):
     """Adds the text of each message to its tickets."""
 
@@ -36,11 +50,9 @@ class TicketInbox(Handler):
         return None if ticket_of(recipient) else Reply(550, "5.1.1", "No such ticket")
 
     def message(self, session: Session, envelope: Envelope, body: bytes) -> None:
-        parsed = email.message_from_bytes(body, policy=email.policy.default)
-        text = parsed.get_body(("plain",))
+        said = text_of(body)
         for recipient in envelope.recipients:
             if ticket := ticket_of(recipient):
-                said = "(no text)" if text is None else text.get_content()
                 self._tickets[ticket].append(f"{envelope.sender}: {said}")
 
 

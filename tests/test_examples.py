@@ -296,6 +296,20 @@ def test_web_application_shows_the_mail_of_a_ticket(monkeypatch: pytest.MonkeyPa
     assert web.get("/tickets/8").status_code == 404
 
 
+@pytest.mark.parametrize("charset", ["nonsense", "hex", "idna", "utf-7", '"\xff"'])
+def test_web_application_shows_text_in_any_charset(
+    charset: str, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.syspath_prepend(EXAMPLES)
+    web_application = importlib.import_module("web_application")
+    tickets = defaultdict[int, list[str]](list)
+    body = f"Content-Type: text/plain; charset={charset}\r\n\r\nxn--\xff +2AA-".encode("latin-1")
+    handler = web_application.TicketInbox(tickets)
+    handler.message(None, Envelope("a@b.test", "ticket-7@example.org"), body)
+    shown = web_application.create_app(tickets).test_client().get("/tickets/7")
+    assert shown.status_code == 200 and shown.text.startswith("a@b.test: xn--")
+
+
 def test_property_test_passes_and_finds_a_handler_that_stores_twice() -> None:
     program = (
         "import unittest, property_test as it\n"
