@@ -230,6 +230,10 @@ def _route(table: Table) -> Route:
     if [direct or None, hosts, maildir, mbox, pipe, lmtp].count(None) != 5:
         near = "".join(near_name(it, _KIND_NAMES) for it in table.names())
         raise table.error(None, f"a route has one of {_KINDS}{near}")
+    for name, place in {"maildir": maildir, "mbox": mbox}.items():
+        if place is not None:
+            with table.checks(name):
+                _check_directory(place)
     if maildir is not None:
         return Local(of_fields(table, partial(Maildir, maildir), _MAILDIR))
     if mbox is not None:
@@ -246,6 +250,14 @@ def _route(table: Table) -> Route:
         if hosts is not None:
             return SmartHost(hosts, port, **options)
         return Direct(port=25 if port is None else port, **options)
+
+
+def _check_directory(place: str) -> None:
+    """Raise NotADirectoryError if a file stands where mailboxes at *place* need a directory."""
+    parents = Path(f"{place.partition('{')[0]}x").parents
+    nearest = next(it for it in parents if it.exists())
+    if not nearest.is_dir():
+        raise NotADirectoryError(f"{nearest} is a file, not a directory")
 
 
 def _is_among_users(users: Set[str], recipient: ForwardPath) -> bool:

@@ -184,6 +184,17 @@ def test_an_error_names_the_line_the_key_and_what_is_allowed(
     assert refusal(tmp_path, text).startswith(error)
 
 
+@pytest.mark.parametrize("kind", ["maildir", "mbox"])
+@pytest.mark.parametrize("place", ["file/{user}", "file/{domain}/box-{user}", "file/all"])
+def test_a_file_where_mailboxes_need_a_directory_is_an_error(
+    kind: str, place: str, tmp_path: Path
+) -> None:
+    (tmp_path / "file").touch()
+    text = f'{START}{LISTEN}[routes]\n"a.test" = {{ {kind} = "{place}" }}\n'
+    wrong = f'routes."a.test".{kind}: {tmp_path}/file is a file, not a directory'
+    assert refusal(tmp_path, text).endswith(wrong)
+
+
 def test_an_unknown_key_is_compared_with_those_that_are_allowed(tmp_path: Path) -> None:
     assert refusal(tmp_path, START + LISTEN + "hots = 'x'\n").endswith("; did you mean host?")
     assert "did you mean" not in refusal(tmp_path, START + LISTEN + "xyz = 'x'\n")
