@@ -34,7 +34,7 @@ def html_page(message: OpenedMessage, *, remote: bool) -> Page:
     return Page(
         body=_START + pictures,
         kind="text/html; charset=utf-8",
-        fields={"Content-Security-Policy": policy},
+        fields={"Content-Security-Policy": policy, "X-DNS-Prefetch-Control": "off"},
     )
 
 

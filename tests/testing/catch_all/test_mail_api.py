@@ -217,6 +217,7 @@ def test_html_is_shown_as_it_is_with_an_origin_of_its_own(markup: str) -> None:
     assert policy["style-src"] == "'unsafe-inline'"
     assert policy["sandbox"] == "allow-popups allow-popups-to-escape-sandbox"
     assert "script-src" not in policy
+    assert page.fields["X-DNS-Prefetch-Control"] == "off"  # a name can tell who reads the message
 
 
 def test_remote_pictures_are_allowed_on_request_but_no_scripts() -> None:
