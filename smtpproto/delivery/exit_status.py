@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import re
 from enum import IntEnum
 
 from ..grammar.printable import printable
@@ -53,12 +54,14 @@ _STATUSES: dict[int, tuple[int, str, str]] = {
     ExitStatus.CONFIG: (554, "5.3.5", "The program is configured wrongly"),
 }
 
-# How a reply begins, as code or enhanced code, and the status that says it; the first row counts.
+# An enhanced code, or how a code or an enhanced code begins, and the status that says it; the first
+# row counts.
 _REPLIES = (
     ("4", ExitStatus.TEMPFAIL),
     ("5.1.1", ExitStatus.NOUSER),
     ("5.1.6", ExitStatus.NOUSER),
     ("5.1.2", ExitStatus.NOHOST),
+    ("5.1.10", ExitStatus.NOHOST),  # the domain takes no mail (RFC 7505)
     ("5.1.", ExitStatus.DATAERR),
     ("5.3.4", ExitStatus.DATAERR),
     ("5.5.", ExitStatus.PROTOCOL),
@@ -79,7 +82,7 @@ def exit_reply(status: int, output: bytes = b"") -> Reply:
         return Reply(250, "2.0.0", "Delivered to a program")
     ended = f"signal {-status} ended it" if status < 0 else f"exit status {status}"
     code, enhanced, text = _STATUSES.get(status, (451, "4.3.0", "The program failed"))
-    said = output.strip().partition(b"\n")[0].decode("utf-8", "replace")
+    said = output.strip().partition(b"\n")[0].rstrip().decode("utf-8", "replace")
     words = f": {printable(said)}"[:_LONGEST].rstrip() if said else ""
     return Reply(code, enhanced, f"{text} ({ended}){words}")
 
@@ -90,5 +93,10 @@ def status_of_reply(reply: Reply) -> ExitStatus:
     if reply.positive:
         return ExitStatus.OK
     codes = str(reply.enhanced), str(reply.code)
-    found = (status for start, status in _REPLIES if any(it.startswith(start) for it in codes))
+    found = (status for row, status in _REPLIES if any(_fits(it, row) for it in codes))
     return next(found, ExitStatus.UNAVAILABLE)
+
+
+def _fits(code: str, row: str) -> bool:
+    """Return whether *code* is that of *row*, or begins like it: 5.1.10 is not 5.1.1."""
+    return code == row if re.fullmatch(r"\d\.\d+\.\d+", row) else code.startswith(row)

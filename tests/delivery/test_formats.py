@@ -182,6 +182,7 @@ def test_a_quota_bounds_octets_and_messages(used: int, count: int, fits: bool) -
 )
 def test_what_an_exit_status_means(status: int, reply: str) -> None:
     assert str(exit_reply(status, b"\nno \x1b ann\nTraceback")) == reply
+    assert str(exit_reply(status, b"\r\nno \x1b ann\r\nTraceback\r\n")) == reply
 
 
 @pytest.mark.parametrize(
@@ -191,7 +192,11 @@ def test_what_an_exit_status_means(status: int, reply: str) -> None:
         (Reply(550, "5.1.1", "No such user"), ExitStatus.NOUSER),
         (Reply(550, "5.1.2", "No such host"), ExitStatus.NOHOST),
         (Reply(553, "5.1.3", "Bad address"), ExitStatus.DATAERR),
+        (Reply(556, "5.1.10", "Null MX"), ExitStatus.NOHOST),
+        (Reply(550, "5.1.11", "x"), ExitStatus.DATAERR),
+        (Reply(550, "5.1.20", "x"), ExitStatus.DATAERR),
         (Reply(552, "5.3.4", "Too big"), ExitStatus.DATAERR),
+        (Reply(550, "5.3.40", "x"), ExitStatus.UNAVAILABLE),
         (Reply(550, "5.7.26", "No DMARC"), ExitStatus.NOPERM),
         (Reply(530, None, "Log in"), ExitStatus.NOPERM),
         (Reply(550, None, "No"), ExitStatus.UNAVAILABLE),
