@@ -45,6 +45,7 @@ from .options import (
 )
 from .send_compose import add_compose_options, compose_from, composes
 from .send_report import report, showing_progress
+from .send_steps import StepTrace, add_step_options, quit_after
 
 DESCRIPTION = """Send a message from FILE or standard input, or compose one, and print one line for
 each recipient: accepted, refused or unknown. The exit status is 0 if all recipients are
@@ -77,6 +78,7 @@ def add_options(parser: argparse.ArgumentParser) -> None:
     help_ = "name of the client, for EHLO (default: its IP address)"
     add("--hello", metavar="NAME", help=help_)
     add("--trace", action="store_true", help="print the dialogue on standard error")
+    add_step_options(parser)
     add_json_option(parser)
     add_compose_options(parser)
     add("file", nargs="?", metavar="FILE", help="the message (default or -: standard input)")
@@ -106,7 +108,20 @@ def run(args: argparse.Namespace) -> int:
         "server_name": args.server_name,
         "trace": trace if args.trace else None,
     }
+    if args.step_by_step:
+        options["trace"] = StepTrace(args, composing=composes(args)).line
+        options["ignore_extensions"] = "PIPELINING"
     server_port = port_of(args, _default_port(args))
+    try:
+        if args.quit_after is not None:
+            return quit_after(args, server_port, options)
+        return _send(args, server_port, options)
+    except SMTPError as error:
+        raise _with_options_to_check(error, args.host, server_port) from None
+
+
+def _send(args: argparse.Namespace, server_port: int, options: ClientOptions) -> int:
+    """Send the message, and print what became of each recipient. Return the exit status."""
     with ExitStack() as stack:
         message: EmailMessage | BinaryIO
         warnings: list[str] = []
@@ -123,8 +138,6 @@ def run(args: argparse.Namespace) -> int:
                 outcome = client.send(message, envelope)
         except SendRefused as error:
             outcome = error.outcome
-        except SMTPError as error:
-            raise _with_options_to_check(error, args.host, server_port) from None
     return report(outcome, warnings, as_json=args.json)
 
 
