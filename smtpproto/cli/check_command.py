@@ -12,7 +12,8 @@ from ..doctor import examine_message
 from ..grammar.address import Mailbox
 from ..policy import SPFRequest
 from .command_errors import CommandError, UsageError, reading
-from .doctor_command import STATUSES, add_report_options, keys, report, resolver_of
+from .doctor_command import STATUSES, add_report_options, keys, resolver_of
+from .findings import report
 from .options import address
 
 DESCRIPTION = f"""Examine a message: each DKIM signature, SPF, whether they are aligned with the

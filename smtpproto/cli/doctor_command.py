@@ -8,14 +8,13 @@ from ipaddress import ip_address
 from ..adapters.blocking import Runtime
 from ..adapters.blocking import run as run_blocking
 from ..adapters.https import HTTPSFetch
-from ..delivery import ExitStatus
 from ..dns import Resolver
-from ..doctor import DoctorOptions, Examination, Severity, examine_domain
+from ..doctor import DoctorOptions, examine_domain
 from ..policy import Certificates, Keys
 from ..tls import TLSVerify
-from .command_errors import ANSWER_IS_NO, CommandError, UsageError
+from .command_errors import CommandError, UsageError
+from .findings import report
 from .options import add_json_option, address, port, read_ca
-from .terminal import print_json
 
 STATUSES = "The exit status is 1 if there are errors, or warnings and --strict is given."
 DESCRIPTION = f"""Examine the records of DOMAIN in the DNS and the hosts that take its mail. No mail
@@ -110,13 +109,3 @@ def _certificates() -> Certificates | None:
     except ImportError:
         return None
     return CryptographyCertificates()
-
-
-def report(examination: Examination, args: argparse.Namespace) -> int:
-    """Print *examination*. Return the exit status."""
-    if args.json:
-        print_json(examination.as_dict())
-    else:
-        print(examination)
-    bad = [Severity.ERROR, Severity.WARNING] if args.strict else [Severity.ERROR]
-    return ANSWER_IS_NO if examination.worst in bad else ExitStatus.OK

@@ -12,7 +12,8 @@ from ..client import TLSMode
 from ..doctor import ProbeOptions, examine_server
 from ..tls import TLSVerify
 from .command_errors import UsageError
-from .doctor_command import STATUSES, report
+from .doctor_command import STATUSES
+from .findings import report
 from .options import add_json_option, address, host, port, read_ca
 
 DESCRIPTION = f"""Connect to HOST, and tell what it says: greeting, extensions (EHLO), TLS and
