@@ -29,7 +29,7 @@ COMMANDS = {
         "watch a client and a server talk, and a mail agent work, explained line by line",
     ),
     "serve": ("serve", "receive mail, and print it, show it on a page or store it in a Maildir"),
-    "send": ("send", "send a message from a file or standard input"),
+    "send": ("send", "send a message from a file or standard input, or compose one"),
     "password": ("password", "make a line for the users file of a server"),
     "mta": ("mta_command", "run a mail transfer agent: take mail, queue it, deliver it"),
     "queue": ("queue_command", "look into the queue of an MTA, and change what is in it"),

@@ -32,7 +32,7 @@ def add_options(parser: argparse.ArgumentParser) -> None:
     help_ = "only ask the DNS, and connect to no host"
     add("--no-connect", dest="connects", action="store_false", help=help_)
     help_ = "IP address of this machine from which to connect"
-    add("--port-25-from", type=address, dest="source", metavar="ADDRESS", help=help_)
+    add("--source", type=address, metavar="ADDRESS", help=help_)
     add("--hello", metavar="NAME", help="name for EHLO (default: the IP address of this machine)")
     help_ = "trust the CAs in this PEM file, instead of the system's"
     add("--ca", metavar="FILE", help=help_)

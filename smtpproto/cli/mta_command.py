@@ -36,7 +36,7 @@ def add_options(parser: argparse.ArgumentParser) -> None:
     help_ = "how the log is written: json is one object a line (default: %(default)s)"
     add("--log", choices=("text", "json"), default="text", help=help_)
     add("--quiet", action="store_true", help="log only warnings and errors")
-    add_json_option(parser, "with --check, print JSON")
+    add_json_option(parser, "with --check: print JSON")
 
 
 def run(args: argparse.Namespace) -> int:

@@ -18,7 +18,7 @@ from .options import add_json_option, address, host, port, read_ca
 
 DESCRIPTION = f"""Connect to HOST, and tell what it says: greeting, extensions (EHLO), TLS and
 certificate, logins and limits, each with its meaning and what to do. With --to it is asked whether
-it would take a message. Nobody logs in, and no mail is sent. {STATUSES}"""
+it would take a message. It logs in nowhere, and sends no mail. {STATUSES}"""
 
 _ADDRESSES = 4  # of the host that are tried
 

@@ -37,9 +37,9 @@ _ACTIONS = {
     "retry": "try waiting deliveries now",
     "hold": "keep waiting deliveries in the queue until they are released",
     "release": "let held deliveries go on",
-    "drop": "take deliveries out of the queue for good; nobody is told",
-    "stats": "print how much is in the queue, for each domain since when and why it waits, and for"
-    " each destination how many transactions it may have now",
+    "drop": "take deliveries out of the queue for good, without a report to the sender",
+    "stats": "print how many messages are in the queue; for each domain, since when they wait and"
+    " why; for each destination, how many transactions may run now",
 }
 _READS = ("list", "show", "explain", "stats")
 
@@ -48,7 +48,7 @@ def add_options(parser: argparse.ArgumentParser) -> None:
     """Add the command's options."""
     actions = parser.add_subparsers(title="actions", dest="action", required=True, metavar="ACTION")
     for name, help_ in _ACTIONS.items():
-        added = actions.add_parser(name, help=help_, description=help_)
+        added = actions.add_parser(name, help=help_, description=f"{help_[:1].upper()}{help_[1:]}.")
         added.add_argument("--queue", required=True, metavar="FILE", help=_QUEUE)
         if name in ("show", "explain"):
             added.add_argument("id", metavar="ID", help="id of the message, or its beginning")
@@ -70,7 +70,7 @@ def _add_selection(parser: argparse.ArgumentParser, name: str) -> None:
     if name == "list":
         states = [state.value for state in State]
         add("--state", choices=states, help="only deliveries in this state")
-        help_ = "most messages to print (default: %(default)s)"
+        help_ = "print at most N messages (default: %(default)s)"
         add("--limit", type=int, default=100, metavar="N", help=help_)
     else:
         add("--all", action="store_true", help="all of the queue")

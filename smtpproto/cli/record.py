@@ -18,8 +18,8 @@ from .terminal import print_json_line
 
 DESCRIPTION = """Record SMTP sessions as readable text: stand between a client and a server as a
 proxy. Configure the client to connect to LISTEN instead of TARGET. Each session is printed when it
-ends; Ctrl-C stops. Secrets of AUTH are masked; other content of messages is recorded, unless
---short leaves it out. Of what TLS encrypts, only the size is recorded."""
+ends; Ctrl-C stops. Secrets of AUTH are masked; the content of messages is recorded, unless --short
+leaves it out. Of what TLS encrypts, only the size is recorded."""
 
 
 def add_options(parser: argparse.ArgumentParser) -> None:

@@ -22,6 +22,7 @@ from ..errors import (
     ConnectFailed,
     GrammarError,
     LocalProtocolError,
+    NotOffered,
     SendRefused,
     SMTPError,
     TLSFailed,
@@ -243,6 +244,8 @@ def _verification(args: argparse.Namespace) -> TLSVerify | None:
 def _with_options_to_check(error: SMTPError, host: str, server_port: int) -> Exception:
     """Return *error* with the options to check."""
     match error:
+        case NotOffered() if error.phase == "TLS":
+            error.check = "--tls; this port may need --tls implicit, or something hides the offer"
         case LocalProtocolError() if error.phase == "login":
             error.check = "--tls"
         case ConnectFailed():

@@ -11,7 +11,8 @@ from typing import BinaryIO
 from ..delivery import ExitStatus, status_of_reply
 from ..diagnosis import explain
 from ..grammar.printable import printable
-from ..outcome import Outcome
+from ..grammar.reply import Reply
+from ..outcome import Outcome, OutcomeUnknown
 from .command_errors import causes_in
 from .terminal import Style, is_terminal, print_json, printer
 
@@ -46,10 +47,21 @@ def _print_lines(outcome: Outcome) -> None:
 
 
 def _print_causes(outcome: Outcome) -> None:
-    """Say what may be the cause of each refusal, and what to try."""
-    for reply in dict.fromkeys(map(str, outcome.refused.values())):
-        for line in causes_in(explain(reply)):
+    """Say what may be the cause of each refusal and of a lost connection, and what to try."""
+    found = [explain(reply) for reply in dict.fromkeys(map(str, outcome.refused.values()))]
+    if outcome.unknown:
+        found.append(OutcomeUnknown(outcome).diagnosis)
+    for diagnosis in found:
+        for line in causes_in(diagnosis):
             print(line, file=sys.stderr)
+
+
+def _diagnosis(outcome: Outcome, reply: Reply, result: str) -> dict[str, object] | None:
+    """Return why a recipient has this *result*; None if it is accepted."""
+    if result == "accepted":
+        return None
+    found = explain(str(reply)) if result == "refused" else OutcomeUnknown(outcome).diagnosis
+    return found.as_dict()
 
 
 def _values(outcome: Outcome, warnings: Sequence[str]) -> dict[str, object]:
@@ -60,6 +72,7 @@ def _values(outcome: Outcome, warnings: Sequence[str]) -> dict[str, object]:
             "reply": str(reply),
             "code": reply.code,
             "enhanced": None if reply.enhanced is None else str(reply.enhanced),
+            "diagnosis": _diagnosis(outcome, reply, result),
         }
         for result in _STYLES
         for recipient, reply in getattr(outcome, result).items()

@@ -86,7 +86,7 @@ def test_an_option_that_cannot_be_used_is_named(
     assert option in capsys.readouterr().err
 
 
-@pytest.mark.parametrize("option", ["--sender", "--port-25-from"])
+@pytest.mark.parametrize("option", ["--sender", "--source"])
 def test_an_option_that_is_no_address_is_named(
     option: str, capsys: pytest.CaptureFixture[str]
 ) -> None:

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import json
 import socket
 import subprocess
 import sys
@@ -16,6 +17,7 @@ from smtpproto.adapters import blocking
 from smtpproto.cli import main
 from smtpproto.cli.send import _envelope, _warnings
 from smtpproto.delivery import ExitStatus
+from smtpproto.diagnosis import explain
 from tests.cli.server_process import (
     MESSAGE,
     PASSWORD,
@@ -167,6 +169,16 @@ def test_causes_of_a_refusal_are_shown_where_a_person_looks(
     shown = capsys.readouterr().err.splitlines()
     assert "Likely cause:" in shown
     assert any(it.startswith("     Try: ") for it in shown)
+
+
+def test_json_has_the_diagnosis_of_each_refusal(
+    message: str, capsys: pytest.CaptureFixture[str]
+) -> None:
+    with blocking.serve(RefusingServer()) as server:
+        send(server.port, "--json", message)
+    bob, carol = json.loads(capsys.readouterr().out)["recipients"]
+    assert bob["diagnosis"] is None
+    assert carol["diagnosis"] == explain("550 5.1.1 No such user").as_dict()
 
 
 def test_recipients_are_unknown_if_the_connection_ends_after_the_final_dot(

@@ -137,7 +137,7 @@ def test_json_has_each_recipient_and_what_receivers_may_dislike(
     assert [*answer] == ["recipients", "queue_ids", "connection_lost", "warnings"]
     assert [it["recipient"] for it in answer["recipients"]] == ["bob@b.test", "carol@b.test"]
     first = answer["recipients"][0]
-    assert [*first] == ["recipient", "result", "reply", "code", "enhanced"]
+    assert [*first] == ["recipient", "result", "reply", "code", "enhanced", "diagnosis"]
     assert (first["result"], first["code"], first["enhanced"]) == ("accepted", 250, "2.0.0")
     assert answer["warnings"][0].startswith("no Date field")
     assert shown.err == ""
