@@ -70,3 +70,4 @@ class Unsolicited:
 
 
 ClientEvent = Answer | Unsolicited | Disconnected
+"""What :meth:`.ClientProtocol.next_event` returns."""

@@ -84,6 +84,7 @@ Question = Connected | Command | AuthResponse | ChunkEnd | BodyEnd
 RSET, NOOP and QUIT are not questions, although they are events: see :func:`is_question`."""
 
 ServerEvent = Question | BodyChunk | Tolerated | Rejected | Disconnected
+"""What :meth:`.ServerProtocol.next_event` returns."""
 
 
 ANSWERED_BY_MACHINE = frozenset({Rset, Noop, Quit})

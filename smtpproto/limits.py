@@ -33,7 +33,8 @@ SCRAM_DEFAULT_ITERATIONS = 10_000  # of new keys; a login then costs each side s
 SCRAM_ITERATIONS = (4096, 1_000_000)  # fewest (RFC 5802 5.1) and most (to protect our CPU)
 REMEMBERED_NETWORKS = 10_000  # whose failed logins a server counts; it forgets the oldest first
 REFUSED_RECIPIENTS = 1000  # the least default of Limits.refused_recipients
-CHUNK = 131072  # largest slice of content; larger ones cause page faults
+CHUNK = 131072
+"""The most octets in one slice of content; larger ones cause page faults."""
 REMEMBERED_DESTINATIONS = 10_000  # idle ones of a schedule; it forgets the oldest first
 REMEMBERED_HOPS = 10_000  # addresses that failed lately; if there are more, all are forgotten
 EXCLUDED_LANES = 1000  # that a schedule names to the store, which passes over them in a claim

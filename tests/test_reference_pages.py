@@ -36,6 +36,10 @@ def test_the_page_of_a_module_lists_each_of_its_names(module: str) -> None:
     assert [it.path for it in names.names_of(module) if it.path not in page] == []
 
 
+def test_each_public_name_has_a_text() -> None:
+    assert [it.path for it in names.public_names() if not reference.summary(it)] == []
+
+
 def test_each_option_has_a_text() -> None:
     rows = {
         (name.name, key): text

@@ -74,6 +74,7 @@ DEMANDS = (
     Demand("Yahoo", Need.ALIGNMENT, "554 5.7.9", True, YAHOO),
     Demand("Yahoo", Need.ONE_CLICK, "", True, YAHOO),
 )
+"""What large receivers demand of mail, each with the reply that they give otherwise."""
 
 
 def refusals(*needs: Need) -> str:

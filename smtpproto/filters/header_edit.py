@@ -61,6 +61,7 @@ class ChangeField:
 
 
 FieldEdit = AddField | ChangeField
+"""A change of a header section."""
 
 
 def edited(header: bytes, edits: Iterable[FieldEdit]) -> bytes:

@@ -294,6 +294,7 @@ def is_ipv6(text: str) -> bool:
 
 
 Host = Domain | AddressLiteral
+"""The name of a host, or its address in brackets."""
 
 
 def parse_host(data: bytes | str) -> Host:

@@ -91,6 +91,7 @@ _ROWS = (
     _row("XFORWARD", "Postfix", ehlo.read_attribute_names, verbs="XFORWARD"),
 )  # fmt: skip
 EXTENSIONS: Mapping[str, Extension] = {row.keyword: row for row in _ROWS}
+"""The extensions that the library knows, by their keywords."""
 
 LONGEST_LINE = COMMAND_LINE + max(
     sum(row.extra_octets.get(verb, 0) for row in EXTENSIONS.values()) for verb in ("MAIL", "RCPT")

@@ -116,6 +116,7 @@ class GuardEvent:
 
 
 QueueEvent = MessageQueued | DeliveryEvent | FilterEvent | GuardEvent
+"""What ``on_event`` of an MTA is called with."""
 
 
 def _decision(settlement: Settlement) -> str:

@@ -115,6 +115,7 @@ class Local:
 
 
 Route = Direct | SmartHost | Local
+"""Where the mail of a domain goes."""
 
 
 def _pattern(pattern: str) -> str:

@@ -63,6 +63,7 @@ class Hold:
 
 
 Decision = Done | Later | Hold
+"""What becomes of a delivery after an attempt."""
 
 
 @frozen(kw_only=True)

@@ -66,8 +66,6 @@ _HELLO, _X = HELLO_FIRST, NO_SERVICE
 COLUMNS = (_S, _R, _M, _T, _C, Phase.FAILED, Phase.REFUSED)
 """The phases in which commands are read."""
 
-# Each cell is the phase after success, or the reply to a command out of order. The row EHLO is also
-# that of HELO and LHLO.
 ROWS: Mapping[str, tuple[Phase | Reply, ...]] = {
     #            start   ready     mail   rcpt        chunks refused chunk, refused service
     "EHLO":      (_R,     _R,       _R,    _R,         _R,    _RSET, _X),
@@ -88,3 +86,5 @@ ROWS: Mapping[str, tuple[Phase | Reply, ...]] = {
     "XFORWARD":  (_HELLO, _R,       _NEST, _NEST,      _NEST, _NEST, _X),
     "QUIT":      (Phase.CLOSED,) * len(COLUMNS),
 }  # fmt: skip
+"""For each command and each of the columns: the phase after success, or the reply to a command out
+of order. The row EHLO is also that of HELO and LHLO."""

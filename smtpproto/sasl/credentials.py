@@ -92,3 +92,4 @@ class Anonymous:
 
 
 Credential = Login | BearerToken | External | Anonymous
+"""What a client logs in with."""

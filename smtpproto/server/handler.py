@@ -32,8 +32,11 @@ verdict for each recipient, in the envelope's order; each is sent as soon as it 
 (RFC 2033 4.2)."""
 
 Hook = Verdict | Awaitable[Verdict]
+"""What most hooks return; those of an ``async def`` are awaited."""
 MessageHook = Verdicts | Awaitable[Verdicts]
+"""What the hook ``message`` returns."""
 NoReply = None | Awaitable[None]
+"""What hooks return that no reply follows from."""
 
 
 @checked
@@ -249,7 +252,9 @@ class Handler:
 
 
 LookupResult = Verdict | Mailbox | Iterable[Mailbox]
+"""What VRFY or EXPN has found: mailboxes, or a verdict as of other hooks."""
 LookupHook = LookupResult | Awaitable[LookupResult]
+"""What the hooks ``vrfy`` and ``expn`` return."""
 
 HandlerSource = Handler | Callable[[], Handler]
 """A handler that all connections share, or a callable that makes one for each connection."""

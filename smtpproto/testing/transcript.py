@@ -103,6 +103,7 @@ class Note:
 
 
 Entry = Line | Content | TLS | Note
+"""A line of a transcript."""
 
 
 def _as_tuple(entries: Iterable[Entry]) -> tuple[Entry, ...]:
