@@ -43,7 +43,7 @@ class Commentary:
 
     _sections: list[Section]
     _out: Printer
-    _short: bool = False
+    _short: bool = field(default=False, alias="short")
     _number: int = field(default=0, init=False)
     _notes: list[tuple[str, str]] = field(factory=list, init=False)
 

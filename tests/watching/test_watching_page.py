@@ -108,7 +108,7 @@ def test_the_log_on_the_page_is_what_events_lead_to() -> None:
         (
             EPOCH + 0.004,
             MessageQueued(
-                message=message(name, size=1420, client="192.0.2.7, 50123"),
+                message=message(name, size=1420, client="192.0.2.7, 50123, user ann"),
                 deliveries=(delivery(name),),
             ),
         ),
