@@ -182,8 +182,9 @@ def test_json_has_the_diagnosis_of_each_refusal(
 
 
 def test_recipients_are_unknown_if_the_connection_ends_after_the_final_dot(
-    message: str, capsys: pytest.CaptureFixture[str]
+    message: str, capsys: pytest.CaptureFixture[str], monkeypatch: pytest.MonkeyPatch
 ) -> None:
+    monkeypatch.setattr("smtpproto.cli.send_report.is_terminal", lambda stream: True)
     replies = [b"220 hi", b"250 hi", b"250 ok", b"250 ok", b"250 ok", b"354 go"]
 
     def hang_up_at_the_dot(listener: socket.socket) -> None:
@@ -199,7 +200,9 @@ def test_recipients_are_unknown_if_the_connection_ends_after_the_final_dot(
         thread.start()
         assert send(listener.getsockname()[1], message) == ExitStatus.TEMPFAIL
         thread.join(20)
-    first, second = capsys.readouterr().out.splitlines()
+    shown = capsys.readouterr()
+    assert "Likely cause" in shown.err
+    first, second = shown.out.splitlines()
     assert first.startswith("unknown   bob@b.test  250 ok; then the connection was lost")
     assert second.startswith("unknown   carol@b.test  250 ok; then the connection was lost")
 
