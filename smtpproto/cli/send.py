@@ -22,7 +22,6 @@ from ..errors import (
     ConnectFailed,
     GrammarError,
     LocalProtocolError,
-    NotOffered,
     SendRefused,
     SMTPError,
     TLSFailed,
@@ -243,9 +242,8 @@ def _verification(args: argparse.Namespace) -> TLSVerify | None:
 
 def _with_options_to_check(error: SMTPError, host: str, server_port: int) -> Exception:
     """Return *error* with the options to check."""
+    error.check = error.check.replace('tls="implicit"', "--tls implicit")
     match error:
-        case NotOffered() if error.phase == "TLS":
-            error.check = "--tls; this port may need --tls implicit, or something hides the offer"
         case LocalProtocolError() if error.phase == "login":
             error.check = "--tls"
         case ConnectFailed():

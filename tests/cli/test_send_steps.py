@@ -102,4 +102,4 @@ def test_quitting_after_a_login_needs_one(capsys: pytest.CaptureFixture[str]) ->
 def test_tls_that_is_not_offered_is_an_error(capsys: pytest.CaptureFixture[str]) -> None:
     with blocking.serve(Inbox()) as server:
         assert send(server.port, "--quit-after=tls") == ExitStatus.UNAVAILABLE
-    assert_one_line(capsys, "does not offer STARTTLS", "check: --tls; ")
+    assert_one_line(capsys, "does not offer STARTTLS", "this port needs --tls implicit")
