@@ -80,7 +80,7 @@ def judge_submission(domain: str, sessions: Sequence[Session], now: float) -> It
         yield from judge_tls(session, now)
     if sessions and not reached:
         text = "no host that takes its mail answers on the ports for submission, 465 and 587"
-        yield note(Subject.PORT, domain, text, "This is well if another host takes submissions.")
+        yield note(Subject.PORT, domain, text, "This is fine if another host takes submissions.")
 
 
 def judge_roles(sessions: Sequence[Session]) -> Iterator[Finding]:
