@@ -77,16 +77,17 @@ class Table:
     def __init__(self, values: Mapping[str, Any], places: _Places, key: KeyPath) -> None:
         self._left = dict(values)
         self._places, self._key = places, key
-        self._known: list[str] = []
+        self._known: dict[str, None] = {}  # in their order
 
     def value(self, name: str) -> object:
         """Return the value of the key *name* as it is, or None; it is not taken yet."""
+        self._known[name] = None
         return self._left.get(name)
 
     def take(self, name: str, kind: type[T]) -> T | None:
         """Return the value of the key *name*, or None if it is not there. Raises ConfigError if it
         is not a *kind*."""
-        self._known.append(name)
+        self._known[name] = None
         if name not in self._left:
             return None
         value = self._left.pop(name)

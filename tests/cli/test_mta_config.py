@@ -90,7 +90,10 @@ def refusal(tmp_path: Path, text: str) -> str:
         (START + LISTEN + "require_tls = true\n", "line 5: listen[1].require_tls: needs a certif"),
         (START + LISTEN + "[dns]\nport = 0\n", "line 5: dns: port must be 1 to 65535, not 0"),
         (START + LISTEN + "hots = 'x'\n", "line 5: listen[1].hots: no such key; allowed are host"),
-        (START + "a = 1\n" + LISTEN, "line 3: a: no such key; allowed are hostname, queue, postm"),
+        (
+            START + "a = 1\n" + LISTEN,
+            "line 3: a: no such key; allowed are hostname, queue, storage, listen",
+        ),
         (START + 'postmaster = "x"\n' + LISTEN, "line 3: postmaster: "),
         (START + 'relay_from = "192.0.2.1/24"\n' + LISTEN, "line 3: relay_from: "),
         (START + 'relay_for = ["*"]\n' + LISTEN, "line 3: relay_for: relay_for cannot have"),
@@ -198,6 +201,10 @@ def test_a_file_where_mailboxes_need_a_directory_is_an_error(
 def test_an_unknown_key_is_compared_with_those_that_are_allowed(tmp_path: Path) -> None:
     assert refusal(tmp_path, START + LISTEN + "hots = 'x'\n").endswith("; did you mean host?")
     assert "did you mean" not in refusal(tmp_path, START + LISTEN + "xyz = 'x'\n")
+    for key, near in [("alises", "aliases"), ("srss", "srs"), ("statu", "status")]:
+        error = refusal(tmp_path, f"{START}{LISTEN}[{key}]\n")
+        assert error.endswith(f"; did you mean {near}?")
+        assert error.count(f" {near},") == 1
 
 
 ALIASES = """
