@@ -68,8 +68,9 @@ def test_smtplib_waits_for_ever_without_a_timeout() -> None:
 
 
 @pytest.fixture
-def untidy() -> Iterator[None]:
-    """Find what the library has left open before another test does, and ignore it."""
+def untidy(request: pytest.FixtureRequest) -> Iterator[None]:
+    """Ignore what the library leaves open, during the test and before another one finds it."""
+    request.node.add_marker(pytest.mark.filterwarnings("ignore::ResourceWarning"))
     yield
     with warnings.catch_warnings():
         warnings.simplefilter("ignore", ResourceWarning)
