@@ -51,7 +51,6 @@ class Claimer:
     _backoff: Backoff = field(factory=Backoff, init=False)
     _asked: bool = field(default=True, init=False)  # to look into the store at once
     _next: float = field(default=0.0, init=False)  # when something there is due
-    _noted: float = field(default=inf, init=False)  # of which a claim that runs may not know
     _excluded: frozenset[Excluded] = field(default=frozenset(), init=False)  # by the last claim
     _ahead: float = field(default=-inf, init=False)  # by which the calendar is before now()
     _first: bool = field(default=True, init=False)
@@ -64,7 +63,7 @@ class Claimer:
 
     def note_due(self, due: float) -> None:
         """Claim again when *due*, in seconds since the epoch."""
-        self._next, self._noted = min(self._next, due), min(self._noted, due)
+        self._next = min(self._next, due)
 
     def pause(self) -> float:
         """Return for how many seconds to wait, if there is room."""
@@ -81,7 +80,8 @@ class Claimer:
         if self.busy or self._backoff.left(self._runtime.now()):
             return False
         if self._asked or now >= self._next or self._excluded - excluded:
-            self._asked, self.busy, self._excluded, self._noted = False, True, excluded, inf
+            self._asked, self.busy, self._excluded = False, True, excluded
+            self._next = inf  # what is noted from now on, the claim may not know
             return True
         return False
 
@@ -144,4 +144,4 @@ class Claimer:
         earliest = now if claimed.claims else now + _AGAIN
         latest = now + self._look
         said = latest if due is None else min(max(due, earliest), latest)
-        self._next = min(said, self._noted)
+        self._next = min(said, self._next)
