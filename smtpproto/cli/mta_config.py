@@ -27,7 +27,6 @@ from ..mta.memory_store import MemoryQueue
 from ..mta.queue_limits import QueueLimits
 from ..mta.retry import RetrySchedule
 from ..mta.route import Direct, Local, Route, Routes, SmartHost
-from ..option_types import near_name
 from ..sasl import Login
 from ..server.config import ServerOptions
 from ..server.handler import Session
@@ -60,7 +59,6 @@ _MAILDIR = {"separator": str, "folders": bool, "quota": int, "crlf": bool}
 _MBOX = {"separator": str, "lock_timeout": float}
 _PIPE = {"separator": str, "timeout": float, "crlf": bool}
 _KINDS = "direct = true, smart_host, maildir, mbox, pipe or lmtp = ..."
-_KIND_NAMES = ("direct", "smart_host", "maildir", "mbox", "pipe", "lmtp")
 
 
 @define
@@ -228,7 +226,7 @@ def _route(table: Table) -> Route:
     maildir, mbox = table.take_path("maildir"), table.take_path("mbox")
     pipe, lmtp = table.take_texts("pipe"), table.take_texts("lmtp")
     if [direct or None, hosts, maildir, mbox, pipe, lmtp].count(None) != 5:
-        near = "".join(near_name(it, _KIND_NAMES) for it in table.names())
+        near = "".join(map(table.near, table.names()))
         raise table.error(None, f"a route has one of {_KINDS}{near}")
     for name, place in {"maildir": maildir, "mbox": mbox}.items():
         if place is not None:

@@ -169,11 +169,15 @@ class Table:
         except (CommandError, ValueError, TypeError) as error:
             raise self.error(name, str(error)) from None
 
+    def near(self, name: str) -> str:
+        """Return ``"; did you mean ...?"`` with the known key that is most like *name*; or ""."""
+        return near_name(name, self._known)
+
     def end(self) -> None:
         """Raise ConfigError if there is a key that was not taken."""
         for name in self._left:
             text = f"no such key; allowed are {', '.join(self._known)}"
-            raise self.error(name, text + near_name(name, self._known))
+            raise self.error(name, text + self.near(name))
 
 
 def of_fields(table: Table, make: Callable[..., T], kinds: Mapping[str, type]) -> T:
