@@ -28,9 +28,9 @@ from ..errors import (
 )
 from ..grammar.envelope import Envelope
 from ..mail.fault import Severity
-from ..mail.header import MAX_HEADER, header_fields
+from ..mail.header import header_fields
 from ..mail.header_faults import faults_of_header
-from ..mail.preparation import prepare
+from ..mail.preparation import prepare, read_header
 from ..tls.verify import TLSVerify
 from .command_errors import CommandError, UsageError, reading
 from .options import (
@@ -51,7 +51,6 @@ DESCRIPTION = """Send a message from FILE or standard input, or compose one, and
 each recipient: accepted, refused or unknown. The exit status is 0 if all recipients are
 accepted."""
 
-_LINE = 65536  # octets that are read at once
 _IN_MEMORY = 1 << 20  # octets of standard input; a temporary file holds more than that
 
 
@@ -167,20 +166,11 @@ def _warnings(file: BinaryIO, envelope: Envelope) -> list[str]:
     """Return what receivers dislike about the header of a message. ``smtpproto check`` looks at all
     of it."""
     try:
-        fields = header_fields(_header_section(file))
+        fields = header_fields(read_header(file))
     except GrammarError:
         return []
     faults = faults_of_header(fields, envelope, None)
     return [str(it) for it in faults if it.severity is Severity.WARNING]
-
-
-def _header_section(file: BinaryIO) -> bytes:
-    """Return the header section. The file keeps its position."""
-    start, head = file.tell(), bytearray()
-    while len(head) < MAX_HEADER and (line := file.readline(_LINE)).strip(b"\r\n"):
-        head += line
-    file.seek(start)
-    return bytes(head)
 
 
 def _default_port(args: argparse.Namespace) -> int:

@@ -176,7 +176,7 @@ def prepare(
     elif envelope is None:
         from .header_envelope import envelope_of  # noqa: PLC0415
 
-        envelope = envelope_of(header_fields(_header_of(source)), bcc_allowed=False)
+        envelope = envelope_of(header_fields(read_header(source)), bcc_allowed=False)
     binary = envelope.parameters.body is Body.BINARY_MIME
     if isinstance(source, bytes) and len(source) <= CHUNK:
         return _converted(source, binary=binary, long_lines=long_lines), envelope
@@ -396,8 +396,10 @@ def _seekable(source: object) -> TypeGuard[BinaryIO]:
     return is_file and bool(source.seekable())  # type: ignore[attr-defined]
 
 
-def _header_of(source: object) -> bytes:
-    """Return the start of *source*, which holds its header section. A file keeps its position."""
+def read_header(source: object) -> bytes:
+    """Return the start of *source*, which holds its header section. A file keeps its position.
+    Raises GrammarError for a source that can be read only once, and a section of more than 1 MiB.
+    """
     if isinstance(source, bytes):
         return source
     start = source.tell() if _seekable(source) else None
