@@ -31,7 +31,7 @@ from .commentary import Commentary, print_verdict
 from .handlers import SingleUser, StoringHandler
 from .mail_story import MailStory
 from .scenario import CLIENT, REFUSED, SERVER, USER, DemoMessage, demo_messages, sections
-from .terminal import printer
+from .terminal import Printer, printer
 
 DESCRIPTION = """Start a server on a free port of this machine, send messages to it over TLS, print
 the dialogue with notes, and check that each message is stored octet for octet as it was sent. Then
@@ -59,7 +59,7 @@ def run(args: argparse.Namespace) -> int:
     messages = demo_messages()[: 1 if args.short else None]
     out = printer(sys.stdout)
     commentary = Commentary(sections(messages), out, short=args.short)
-    talked = _run_dialogue(args, commentary, messages)
+    talked = _run_dialogue(args, commentary, messages, out)
     if args.short:
         print("\nFor the whole demonstration, run: smtpproto demo")
         return 0 if talked else ANSWER_IS_NO
@@ -69,7 +69,7 @@ def run(args: argparse.Namespace) -> int:
 
 
 def _run_dialogue(
-    args: argparse.Namespace, commentary: Commentary, messages: list[DemoMessage]
+    args: argparse.Namespace, commentary: Commentary, messages: list[DemoMessage], out: Printer
 ) -> bool:
     """Run the client and the server. Return whether every message arrived as it should."""
     keep = args.maildir is not None
@@ -78,7 +78,7 @@ def _run_dialogue(
     kept = f"kept in {args.maildir}" if keep else "removed; use --maildir DIR to keep them"
     print(f"\nThe messages are {kept}.")
     count = f"{sum(passed)} of {len(passed)} messages arrived octet for octet"
-    print_verdict(printer(sys.stdout), f"{count} as they were sent.", passed=all(passed))
+    print_verdict(out, f"{count} as they were sent.", passed=all(passed))
     return all(passed)
 
 

@@ -194,10 +194,8 @@ class Dialogue:
         except TLSFailed:
             answer_machine(self.machine, NO_TLS_NOW, self.session.peer)
             return
-        if (
-            answer_machine(self.machine, None, self.session.peer)
-            and self.machine.phase is Phase.TLS
-        ):
+        accepted = answer_machine(self.machine, None, self.session.peer)
+        if accepted and self.machine.phase is Phase.TLS:
             self.tls = tls
 
     async def _auth(self, command: commands.Auth) -> None:
@@ -236,7 +234,7 @@ class Dialogue:
         machine.terms = machine.terms.replace(mechanisms=mechanisms)
         refusal = count_client(self._account, session, self._config)
         verdict = refusal or await self._hooks.ask(self._handler.connect, session)
-        if answer_machine(self.machine, verdict, self.session.peer):
+        if answer_machine(machine, verdict, self.session.peer):
             self.session = session
 
     def _xforward(self, command: commands.XForward) -> None:
