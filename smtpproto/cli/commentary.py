@@ -74,7 +74,7 @@ class Commentary:
         self._notes = list(section.notes)
 
     def _show(self, line: str, note: str, style: Style | None = None) -> None:
-        """Print *line* with *note* beside it, or below it if there is no room."""
+        """Print *line*, and *note* to its right, or in the next line if *line* is long."""
         first, *more = textwrap.wrap(note, _WIDTH - _NOTES - 2) or [""]
         line = line if first else line.rstrip()
         shown: list[Piece] = [line if style is None else (line, style)]

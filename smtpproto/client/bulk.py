@@ -256,7 +256,7 @@ class _Run:
         """Send the message once, and note before and after it what that means."""
         envelope, may_repeat = attempt.envelope, repeater(attempt.message)
         try:
-            await self._pool.connect()  # until there is a connection, nobody can get the message
+            await self._pool.connect()  # before it, nothing was sent
             await self._record("sending", dict.fromkeys(envelope.recipients, ""))
             outcome = await self._pool.send(attempt.message, envelope)
         except SendRefused as error:

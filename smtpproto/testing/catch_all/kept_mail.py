@@ -21,7 +21,7 @@ OCTETS = 256 * 1024 * 1024
 _SEARCHED = 65_536  # characters of the text of a message that are searched
 _READ = 8 * _SEARCHED  # characters of HTML in which its text is looked for
 _PREVIEW = 200  # characters
-_LOOK = 0.25  # seconds after which is looked whether somebody still waits
+_LOOK = 0.25  # seconds between checks whether the client still waits
 
 
 @frozen
